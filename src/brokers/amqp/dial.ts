@@ -1,0 +1,118 @@
+import { readFileSync } from 'node:fs'
+import { type ChannelModel, connect, type SocketOptions } from 'amqplib'
+import type { AmqpEndpoint } from './url.ts'
+
+/** Files and names for `amqps://`; the files are read anew at each connection, so renewed certificates need no restart. */
+export interface AmqpTls {
+  readonly caFile?: string
+  readonly certFile?: string
+  readonly keyFile?: string
+  readonly passphrase?: string
+  readonly serverName?: string
+  /** Only for tests with self-signed certificates; true unless said otherwise. */
+  readonly rejectUnauthorized?: boolean
+}
+
+export interface DialOptions {
+  /** Shown in the broker's list of connections: https://www.rabbitmq.com/docs/connections#client-provided-names */
+  readonly connectionName: string
+  readonly heartbeatSeconds: number
+  readonly connectTimeoutMs: number
+  readonly tls?: AmqpTls
+}
+
+/**
+ * One attempt to connect, handshake included. Rejects after `connectTimeoutMs` whatever the far side does, and as soon
+ * as `signal` is aborted; a connection that comes up later than that is closed again.
+ */
+export async function dial(
+  endpoint: AmqpEndpoint,
+  options: DialOptions,
+  signal: AbortSignal,
+): Promise<ChannelModel> {
+  const { connectTimeoutMs, connectionName, heartbeatSeconds, tls } = options
+  // The library's own time-out only watches for silence, and it knows no signal.
+  const attempt = new AbortController()
+  const abort = () => attempt.abort()
+  signal.addEventListener('abort', abort)
+  let late = false
+  let timer: NodeJS.Timeout | undefined
+  const expired = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      late = true
+      reject(
+        new Error(
+          `${endpoint.hostname}:${endpoint.port} did not complete the handshake in ${connectTimeoutMs} ms`,
+        ),
+      )
+      abort()
+    }, connectTimeoutMs)
+  })
+  const opening = connect(
+    {
+      protocol: endpoint.protocol,
+      hostname: endpoint.hostname,
+      port: endpoint.port,
+      username: endpoint.username,
+      password: endpoint.password,
+      // The library unescapes it once more.
+      vhost: encodeURIComponent(endpoint.vhost),
+      heartbeat: endpoint.heartbeatSeconds ?? heartbeatSeconds,
+      frameMax: endpoint.frameMax ?? 131_072,
+      channelMax: endpoint.channelMax ?? 2047,
+    },
+    {
+      noDelay: true,
+      keepAlive: true,
+      signal: attempt.signal,
+      clientProperties: { connection_name: connectionName },
+      ...(endpoint.protocol === 'amqps' ? readTls(tls) : {}),
+    } as SocketOptions,
+  )
+  opening.then(
+    (model) => {
+      if (!late) return
+      model.on('error', () => {})
+      void hangUp(model)
+    },
+    () => {},
+  )
+  try {
+    return await Promise.race([opening, expired])
+  } finally {
+    clearTimeout(timer)
+    signal.removeEventListener('abort', abort)
+  }
+}
+
+/** Closes a connection politely, and after two seconds by cutting it. Never rejects. */
+export async function hangUp(model: ChannelModel): Promise<void> {
+  let timer: NodeJS.Timeout | undefined
+  const patience = new Promise<void>((resolve) => {
+    timer = setTimeout(resolve, 2000)
+  })
+  try {
+    await Promise.race([model.close(), patience])
+  } catch {
+    // Gone already.
+  }
+  clearTimeout(timer)
+  cut(model)
+}
+
+/** Destroys the socket under a connection. */
+export function cut(model: ChannelModel): void {
+  const { stream } = model.connection as unknown as { stream?: { destroy(): void } }
+  stream?.destroy()
+}
+
+function readTls(tls: AmqpTls = {}): Record<string, unknown> {
+  return {
+    ...(tls.caFile === undefined ? {} : { ca: [readFileSync(tls.caFile)] }),
+    ...(tls.certFile === undefined ? {} : { cert: readFileSync(tls.certFile) }),
+    ...(tls.keyFile === undefined ? {} : { key: readFileSync(tls.keyFile) }),
+    ...(tls.passphrase === undefined ? {} : { passphrase: tls.passphrase }),
+    ...(tls.serverName === undefined ? {} : { servername: tls.serverName }),
+    ...(tls.rejectUnauthorized === undefined ? {} : { rejectUnauthorized: tls.rejectUnauthorized }),
+  }
+}

@@ -1,0 +1,332 @@
+import type { ChannelModel, ConfirmChannel, Options, Message as RawMessage } from 'amqplib'
+import { BrokerError } from '../../model/errors.ts'
+import type { Address, Message } from '../broker.ts'
+import { watchChannel } from './channel.ts'
+import type { AmqpLink, BrokerLogger } from './connection.ts'
+import { reasonText, replyCode } from './errors.ts'
+import { encodeProperties } from './message.ts'
+
+export interface AmqpPublisherOptions {
+  readonly link: AmqpLink
+  readonly confirmTimeoutMs: number
+  /** Sent and not yet confirmed, at most; further publications wait. */
+  readonly maxInFlight: number
+  readonly maxInFlightBytes: number
+  readonly logger: BrokerLogger
+  readonly random: () => number
+  readonly now: () => number
+}
+
+interface Publication {
+  readonly exchange: string
+  readonly routingKey: string
+  readonly body: Buffer
+  readonly properties: Options.Publish
+  readonly deadline: number
+  /** Set when the broker returned it; the confirm that follows then means "seen", not "kept". */
+  returned: string | undefined
+  resolve(): void
+  reject(error: Error): void
+}
+
+interface Confirm {
+  readonly deliveryTag: number
+  readonly multiple: boolean
+}
+
+/**
+ * Publishes with confirms: each publication ends exactly once, as the broker confirms it, refuses it, returns it, or
+ * time or the connection runs out. Those beyond the in-flight bounds, and all while the broker is away or blocked, wait
+ * in order.
+ *
+ * The broker answers a publication that it cannot accept (missing exchange, no permission) by closing the channel, with
+ * no word on which one it was. Those caught by it are sent again, which may double a message that had already been
+ * stored: first the ones of the exchange that the broker named are rejected, otherwise all go one at a time until the
+ * guilty one stands alone.
+ *
+ * https://www.rabbitmq.com/docs/confirms#publisher-confirms and https://www.rabbitmq.com/docs/publishers#unroutable
+ */
+export class AmqpPublisher {
+  readonly #options: AmqpPublisherOptions
+  readonly #prefix: string
+  readonly #sweep: NodeJS.Timeout
+  #ids = 0
+  #channel: ConfirmChannel | undefined
+  #nextTag = 1
+  #bytes = 0
+  #full = false
+  #closed = false
+  /** Publications still to be tried one at a time. */
+  #suspects = 0
+  /** Sent, by delivery tag, lowest first. */
+  #pending = new Map<number, Publication>()
+  /** To be sent, in order. */
+  #waiting = new Set<Publication>()
+  #idle: (() => void) | undefined
+
+  constructor(options: AmqpPublisherOptions) {
+    this.#options = options
+    this.#prefix = `b24-${Math.floor(options.random() * 2 ** 48).toString(36)}-`
+    options.link.onUp((model) => void this.#open(model))
+    this.#sweep = setInterval(
+      () => this.#expire(),
+      Math.max(20, Math.min(1000, options.confirmTimeoutMs / 4)),
+    )
+    this.#sweep.unref()
+  }
+
+  get unconfirmed(): number {
+    return this.#pending.size
+  }
+
+  publish(address: Address, message: Message): Promise<void> {
+    return new Promise((resolve, reject) => {
+      if (this.#closed) return reject(closedError())
+      // A returned message is recognised by its id, so each gets one.
+      const messageId = message.messageId ?? this.#prefix + (++this.#ids).toString(36)
+      const publication: Publication = {
+        exchange: address.exchange,
+        routingKey: address.routingKey,
+        body: message.body,
+        properties: encodeProperties(message, messageId),
+        deadline: this.#options.now() + this.#options.confirmTimeoutMs,
+        returned: undefined,
+        resolve,
+        reject,
+      }
+      this.#waiting.add(publication)
+      this.#pump()
+    })
+  }
+
+  /** Sends what waited for the broker to be unblocked. */
+  resume(): void {
+    this.#pump()
+  }
+
+  /** Waits, at most `patienceMs`, until everything accepted has ended; what is left then is rejected. */
+  async close(patienceMs: number): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    if (this.#pending.size + this.#waiting.size > 0) {
+      let timer: NodeJS.Timeout | undefined
+      await new Promise<void>((resolve) => {
+        this.#idle = resolve
+        timer = setTimeout(resolve, patienceMs)
+      })
+      clearTimeout(timer)
+    }
+    clearInterval(this.#sweep)
+    this.#dropPending('the program closed the connection')
+    for (const publication of this.#takeWaiting()) publication.reject(closedError())
+  }
+
+  async #open(model: ChannelModel): Promise<void> {
+    const { link, logger } = this.#options
+    while (link.model === model) {
+      try {
+        const { channel, ended } = watchChannel(await model.createConfirmChannel())
+        channel.on('ack', (confirm) => this.#confirmed(confirm, false))
+        channel.on('nack', (confirm) => this.#confirmed(confirm, true))
+        channel.on('return', (returned) => this.#returned(returned))
+        channel.on('drain', () => {
+          this.#full = false
+          this.#pump()
+        })
+        this.#nextTag = 1
+        this.#full = false
+        this.#channel = channel
+        this.#pump()
+        const error = await ended
+        this.#channel = undefined
+        if (error === undefined) {
+          this.#dropPending('the connection was lost')
+          return
+        }
+        logger('publisher.channel_closed', { reason: reasonText(error), caught: this.#pending.size })
+        this.#sortOut(error)
+      } catch (error) {
+        logger('publisher.channel_failed', { reason: reasonText(error) })
+        await new Promise((resolve) => setTimeout(resolve, 200))
+      }
+    }
+  }
+
+  #pump(): void {
+    const { maxInFlight, maxInFlightBytes, link } = this.#options
+    if (this.#full || link.blocked) return
+    const most = this.#suspects > 0 ? 1 : maxInFlight
+    for (const publication of this.#waiting) {
+      const channel = this.#channel
+      if (channel === undefined || this.#full || this.#pending.size >= most) return
+      if (this.#pending.size > 0 && this.#bytes + publication.body.length > maxInFlightBytes) return
+      this.#send(channel, publication)
+    }
+  }
+
+  #send(channel: ConfirmChannel, publication: Publication): void {
+    const { exchange, routingKey, body, properties } = publication
+    try {
+      if (!channel.publish(exchange, routingKey, body, properties)) this.#full = true
+    } catch (error) {
+      if (error instanceof Error && error.name === 'IllegalOperationError') {
+        // The channel ended a moment ago; its replacement will send this.
+        this.#channel = undefined
+        return
+      }
+      this.#waiting.delete(publication)
+      publication.reject(
+        new BrokerError('MESSAGE_INVALID', `The message cannot be written in AMQP: ${reasonText(error)}`, {
+          cause: error,
+        }),
+      )
+      return
+    }
+    this.#waiting.delete(publication)
+    this.#pending.set(this.#nextTag++, publication)
+    this.#bytes += body.length
+  }
+
+  #confirmed(confirm: Confirm, refused: boolean): void {
+    if (confirm.multiple) {
+      for (const tag of this.#pending.keys()) {
+        if (tag > confirm.deliveryTag) break
+        this.#end(tag, refused)
+      }
+    } else {
+      this.#end(confirm.deliveryTag, refused)
+    }
+    this.#settleDown()
+  }
+
+  #end(tag: number, refused: boolean): void {
+    const publication = this.#take(tag)
+    // None: it ran out of time before.
+    if (publication === undefined) return
+    if (this.#suspects > 0) this.#suspects--
+    if (publication.returned !== undefined) publication.reject(unroutable(publication))
+    else if (refused)
+      publication.reject(nacked(publication, 'the broker refused it, most often because a queue is full'))
+    else publication.resolve()
+  }
+
+  /** The broker returns a message before it confirms it. */
+  #returned(returned: RawMessage): void {
+    const fields = returned.fields as unknown as { exchange: string; routingKey: string; replyText: string }
+    const { messageId } = returned.properties
+    for (const publication of this.#pending.values()) {
+      if (publication.returned !== undefined || publication.properties.messageId !== messageId) continue
+      if (publication.exchange !== fields.exchange || publication.routingKey !== fields.routingKey) continue
+      publication.returned = fields.replyText
+      return
+    }
+  }
+
+  /** The broker closed the channel because of one of the publications sent over it. */
+  #sortOut(error: Error): void {
+    const caught = [...this.#pending.values()]
+    this.#pending.clear()
+    this.#bytes = 0
+    const missing =
+      replyCode(error) === 404 ? /no exchange '(.*?)' in vhost/.exec(error.message)?.[1] : undefined
+    const guilty =
+      caught.length === 1 ? caught : caught.filter((publication) => publication.exchange === missing)
+    for (const publication of guilty) {
+      if (missing !== undefined) publication.reject(exchangeMissing(missing, error))
+      else publication.reject(nacked(publication, reasonText(error), error))
+    }
+    const innocent = caught.filter((publication) => !guilty.includes(publication))
+    for (const publication of innocent) publication.returned = undefined
+    this.#waiting = new Set([...innocent, ...this.#waiting])
+    this.#suspects = guilty.length > 0 ? Math.max(0, this.#suspects - guilty.length) : innocent.length
+    this.#settleDown()
+  }
+
+  #expire(): void {
+    const now = this.#options.now()
+    for (const [tag, publication] of this.#pending) {
+      if (publication.deadline > now) break
+      this.#take(tag)
+      publication.reject(timedOut(publication, this.#options.confirmTimeoutMs))
+    }
+    for (const publication of this.#waiting) {
+      if (publication.deadline > now) break
+      this.#waiting.delete(publication)
+      publication.reject(timedOut(publication, this.#options.confirmTimeoutMs))
+    }
+    this.#settleDown()
+  }
+
+  #dropPending(why: string): void {
+    const lost = [...this.#pending.values()]
+    this.#pending.clear()
+    this.#bytes = 0
+    for (const publication of lost) {
+      const sentence = `Nobody can tell whether the message to ${place(publication)} was stored: ${why}`
+      publication.reject(new BrokerError('CONNECTION_LOST', sentence))
+    }
+    this.#settleDown()
+  }
+
+  #take(tag: number): Publication | undefined {
+    const publication = this.#pending.get(tag)
+    if (publication === undefined) return undefined
+    this.#pending.delete(tag)
+    this.#bytes -= publication.body.length
+    return publication
+  }
+
+  #takeWaiting(): Publication[] {
+    const waiting = [...this.#waiting]
+    this.#waiting.clear()
+    return waiting
+  }
+
+  #settleDown(): void {
+    if (this.#waiting.size > 0) this.#pump()
+    if (this.#pending.size + this.#waiting.size === 0) {
+      this.#suspects = 0
+      this.#idle?.()
+    }
+  }
+}
+
+function place(publication: Publication): string {
+  return publication.exchange === ''
+    ? `the queue '${publication.routingKey}'`
+    : `the exchange '${publication.exchange}' with the key '${publication.routingKey}'`
+}
+
+function closedError(): BrokerError {
+  return new BrokerError('BROKER_CLOSED', 'The connection to the broker has been closed by this program')
+}
+
+function unroutable(publication: Publication): BrokerError {
+  return new BrokerError(
+    'UNROUTABLE',
+    `Nobody receives messages to ${place(publication)}: ${publication.returned}`,
+    {
+      hint: 'Create the queue, or bind one to that exchange and routing key.',
+      context: { exchange: publication.exchange, routingKey: publication.routingKey },
+    },
+  )
+}
+
+function nacked(publication: Publication, why: string, cause?: unknown): BrokerError {
+  return new BrokerError('NACKED', `The message to ${place(publication)} was not accepted: ${why}`, { cause })
+}
+
+function timedOut(publication: Publication, ms: number): BrokerError {
+  return new BrokerError(
+    'CONFIRM_TIMEOUT',
+    `The broker did not confirm the message to ${place(publication)} in ${ms} ms`,
+  )
+}
+
+function exchangeMissing(exchange: string, cause: unknown): BrokerError {
+  return new BrokerError('EXCHANGE_MISSING', `There is no exchange '${exchange}'`, {
+    cause,
+    hint: 'Create the exchange, correct its name, or let the bridge declare it (topology: declare).',
+    context: { exchange },
+  })
+}
