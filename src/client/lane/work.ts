@@ -26,6 +26,11 @@ export interface Work {
   /** Stop the group after its first failed call (isolated groups only). */
   readonly halt?: boolean
   readonly options?: CallOptions
+  /**
+   * Runs once, before the first byte of a request with this work leaves; the request waits for it. When it rejects,
+   * nothing is sent and every call of the request ends with that error.
+   */
+  readonly beforeSend?: () => Promise<void> | void
 }
 
 /**

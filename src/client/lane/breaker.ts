@@ -1,0 +1,58 @@
+import type { BridgeError } from '../../model/errors.ts'
+
+/**
+ * Keeps a lane from hammering a portal that is down, and remembers why it stands still.
+ *
+ * States: *closed* (no failure since the last answer); *open* (rest until `openUntil`); *probing* (the rest is over,
+ * but no answer yet: one small request at a time). Any answer from the portal, a refusal too, closes it.
+ *
+ * | cause | rest |
+ * | --- | --- |
+ * | network failures and broken answers in a row | 0.25 s, 0.5 s, 1 s … up to 30 s |
+ * | portal deleted, payment required | 10 minutes |
+ * | blocked by hand (`OVERLOAD_LIMIT`) | 1 hour |
+ */
+export interface Breaker {
+  /** The moment before which nothing may be sent; 0 when closed. */
+  readonly openUntil: number
+  /** True while the portal has not answered since the last failure: send one small request at a time. */
+  readonly probing: boolean
+  /** What opened it; `undefined` when closed. */
+  readonly reason: BridgeError | undefined
+  failed(error: BridgeError, now: number): void
+  suspended(error: BridgeError, now: number): void
+  answered(): void
+}
+
+const SUSPENSIONS_MS: Readonly<Record<string, number>> = { overload_limit: 3_600_000 }
+
+export function createBreaker(): Breaker {
+  let failures = 0
+  let openUntil = 0
+  let reason: BridgeError | undefined
+  return {
+    get openUntil() {
+      return openUntil
+    },
+    get probing() {
+      return reason !== undefined
+    },
+    get reason() {
+      return reason
+    },
+    failed(error, now) {
+      openUntil = Math.max(openUntil, now + Math.min(30_000, 250 * 2 ** failures))
+      failures++
+      reason = error
+    },
+    suspended(error, now) {
+      openUntil = now + (SUSPENSIONS_MS[error.code.toLowerCase()] ?? 600_000)
+      reason = error
+    },
+    answered() {
+      failures = 0
+      openUntil = 0
+      reason = undefined
+    },
+  }
+}

@@ -1,0 +1,374 @@
+import type { Priority } from '../../model/call.ts'
+import { type BridgeError, CommandError, TransportError } from '../../model/errors.ts'
+import type { RequestLimit } from '../../model/limits.ts'
+import { isMethodName, isReadMethod } from '../../model/methods.ts'
+import type { Webhook } from '../../model/webhook.ts'
+import { answerTime } from '../decode.ts'
+import { createBreaker } from './breaker.ts'
+import { type Decision, decide } from './decide.ts'
+import { buildRequest, type LaneRequest, type RequestCall, type Verdict } from './exchange.ts'
+import { createOperatingBudget } from './operating-budget.ts'
+import { type LaneSettings, type LaneState, type Plan, plan } from './plan.ts'
+import { createPrediction } from './prediction.ts'
+import { type BucketState, bucketLevel, bucketOverflowed, emptyBucket, takePlace } from './request-bucket.ts'
+import { createWaiting, SourceQueue, type Waiting } from './waiting.ts'
+import type { CallSettled, LaneCall, Work } from './work.ts'
+
+/** What a lane core is made with; every time is in milliseconds on one monotonic clock. */
+export interface CoreOptions {
+  readonly limit: RequestLimit | null
+  readonly credential: Webhook
+  readonly settings: LaneSettings
+  readonly operatingLimitSeconds: number
+  /** How long work waits for a portal that is down or suspended before it fails. */
+  readonly portalWaitMs: number
+  /** Tries of a read that may have reached the portal. */
+  readonly maxAttempts: number
+  /** A fresh random word that begins with a letter, for the keys of one batch. */
+  readonly newPrefix: () => string
+  readonly now: number
+}
+
+/** Numbers for metrics and progress. */
+export interface LaneStats {
+  readonly waiting: number
+  readonly inFlight: number
+  readonly requests: number
+  /** Level of the request bucket as we count it; 0 without a limit. */
+  readonly bucketLevel: number
+  /** Requests that the portal refused with `QUERY_LIMIT_EXCEEDED`. */
+  readonly overLimit: number
+  /** Highest share of the operating limit that a method has used lately. */
+  readonly operatingShare: number
+  /** Why the lane stands still, or `undefined`. */
+  readonly trouble: string | undefined
+}
+
+/**
+ * The lane without sockets and timers: queues, limits, and what each answer changes. Time is passed in, so that it
+ * can be driven by a virtual clock.
+ *
+ * An item is in exactly one place: a source queue; behind another of its order key (`#chains`); in a request under
+ * way; or finished. Only the first unfinished item of an order key ever stands in a queue.
+ */
+export class LaneCore {
+  readonly #options: CoreOptions
+  readonly #queues: Record<Priority, SourceQueue[]> = { urgent: [], normal: [], bulk: [] }
+  readonly #bySource = new Map<string, SourceQueue>()
+  readonly #chains = new Map<string, Waiting[]>()
+  readonly #operating
+  readonly #breaker = createBreaker()
+  readonly #prediction = createPrediction()
+  #bucket: BucketState
+  #inFlight = 0
+  #requests = 0
+  #overLimit = 0
+  #waiting = 0
+  #deadlines = 0
+
+  constructor(options: CoreOptions) {
+    this.#options = options
+    this.#operating = createOperatingBudget(options.operatingLimitSeconds)
+    this.#bucket = emptyBucket(options.now)
+  }
+
+  /** Takes work in; `done` is called once, when all its calls have ended. */
+  add(work: Work, now: number, done: (settled: readonly CallSettled[]) => void): Waiting {
+    const item = createWaiting(work, work.options?.credential ?? this.#options.credential, now, done)
+    this.#waiting++
+    if (item.deadlineAt !== Number.POSITIVE_INFINITY) this.#deadlines++
+    for (const index of [...item.pending]) {
+      const { method } = work.calls[index] as LaneCall
+      if (!isMethodName(method)) this.#settleCall(item, index, { error: badMethod(method) })
+    }
+    if (item.pending.length === 0) return item
+    const { orderKey } = item
+    const chain = orderKey === undefined ? undefined : this.#chains.get(orderKey)
+    if (chain !== undefined) chain.push(item)
+    else {
+      if (orderKey !== undefined) this.#chains.set(orderKey, [])
+      this.#queueOf(item).push(item)
+    }
+    return item
+  }
+
+  plan(now: number): Plan {
+    return plan(this.#state(), now)
+  }
+
+  /** Takes the picked items out of the queues and a place in the bucket. */
+  take(picks: Extract<Plan, { kind: 'send' }>['picks'], now: number): LaneRequest {
+    for (const { queue, index } of picks) queue.remove(index)
+    const items = picks.map(({ item }) => item)
+    const credential = items[0]?.work.options?.credential ?? this.#options.credential
+    this.#inFlight++
+    this.countRequest(now)
+    return buildRequest(items, credential, this.#options.newPrefix())
+  }
+
+  /** One more request goes to the portal (a repeated POST after a rename counts too). */
+  countRequest(now: number): void {
+    this.#requests++
+    if (this.#options.limit !== null) this.#bucket = takePlace(this.#bucket, this.#options.limit, now)
+  }
+
+  /** The portal answered; `verdicts` in the order of `request.calls`. `wallMs` is how long the request took. */
+  answered(request: LaneRequest, verdicts: readonly Verdict[], wallMs: number, now: number): void {
+    this.#inFlight--
+    const again = new Map<Waiting, Decision>()
+    this.#prediction.observe(
+      request.calls.map(({ item, index }, i) => ({
+        method: item.methods[index] as string,
+        time: answerTime(verdicts[i]?.body?.time),
+      })),
+      wallMs,
+    )
+    let trouble = false
+    for (let i = 0; i < request.calls.length; i++) {
+      const { item, index } = request.calls[i] as RequestCall
+      const verdict = verdicts[i] as Verdict
+      const method = item.methods[index] as string
+      if (verdict.error === undefined) {
+        this.#operating.observe(item.credential, method, answerTime(verdict.body?.time), now)
+        this.#settleVerdict(item, index, verdict, 1)
+        continue
+      }
+      const decision = this.#decide(verdict.error, item, index, request, false)
+      if (verdict.error instanceof TransportError && !request.batch) {
+        trouble = true
+        this.#breaker.failed(verdict.error, now)
+      }
+      this.#apply(decision, verdict, item, index, again, now)
+    }
+    if (!trouble && !this.#suspendedBy(again)) this.#breaker.answered()
+    this.#putBack(again)
+  }
+
+  /** The request as a whole failed: no usable answer, or the portal refused it. */
+  failed(request: LaneRequest, error: BridgeError, now: number): void {
+    this.#inFlight--
+    const again = new Map<Waiting, Decision>()
+    if (error instanceof TransportError) this.#breaker.failed(error, now)
+    for (const { item, index } of request.calls) {
+      const decision = this.#decide(error, item, index, request, true)
+      this.#apply(decision, { error, status: statusOf(error) }, item, index, again, now)
+    }
+    if (!(error instanceof TransportError) && !this.#suspendedBy(again)) this.#breaker.answered()
+    this.#putBack(again)
+  }
+
+  /** Work that was picked but not sent after all (its sender could not write its ledger): it ends with this error. */
+  withdrawn(request: LaneRequest, error: BridgeError): void {
+    this.#inFlight--
+    for (const item of request.items) this.#end(item, error)
+  }
+
+  /** Ends waiting work whose time is over. Gives milliseconds until the next look is due, or `undefined`. */
+  sweep(now: number): number | undefined {
+    const { reason } = this.#breaker
+    if (this.#deadlines === 0 && reason === undefined) return undefined
+    for (const item of this.#allWaiting()) {
+      if (item.deadlineAt <= now) this.cancel(item, deadlineExceeded())
+      else if (reason !== undefined && now - item.arrivedAt >= this.#options.portalWaitMs) {
+        this.cancel(item, unreachable(reason))
+      }
+    }
+    return this.#waiting === 0 ? undefined : 200
+  }
+
+  /** Ends waiting work with an error; does nothing when it is under way or has ended. */
+  cancel(item: Waiting, error: BridgeError): void {
+    if (item.pending.length === 0) return
+    const chain = item.orderKey === undefined ? undefined : this.#chains.get(item.orderKey)
+    const place = chain?.indexOf(item) ?? -1
+    if (place >= 0) {
+      chain?.splice(place, 1)
+      this.#end(item, error, false)
+    } else if (this.#queueOf(item).removeItem(item)) this.#end(item, error)
+  }
+
+  /** Ends everything that waits. */
+  cancelAll(error: BridgeError): void {
+    for (const item of this.#allWaiting()) this.cancel(item, error)
+  }
+
+  stats(now: number): LaneStats {
+    return {
+      waiting: this.#waiting,
+      inFlight: this.#inFlight,
+      requests: this.#requests,
+      bucketLevel: this.#options.limit === null ? 0 : bucketLevel(this.#bucket, this.#options.limit, now),
+      overLimit: this.#overLimit,
+      operatingShare: this.#operating.highestShare(now),
+      trouble: this.#breaker.reason?.code,
+    }
+  }
+
+  #state(): LaneState {
+    return {
+      queues: this.#queues,
+      bucket: this.#bucket,
+      limit: this.#options.limit,
+      inFlight: this.#inFlight,
+      turn: this.#requests,
+      openUntil: this.#breaker.openUntil,
+      probing: this.#breaker.probing,
+      restUntil: this.#operating.restUntil,
+      predictSeconds: this.#prediction.seconds,
+      settings: this.#options.settings,
+    }
+  }
+
+  #decide(error: BridgeError, item: Waiting, index: number, request: LaneRequest, outer: boolean): Decision {
+    const throttled = error.retryable && !(error instanceof TransportError)
+    if (!throttled && !(error instanceof TransportError && error.sent === false)) {
+      item.attempts[index] = (item.attempts[index] as number) + 1
+    }
+    // A group with references is repeated as a whole or not at all, so it counts as a read only if all of it is.
+    const read =
+      item.work.isolated === true
+        ? item.methods.every(isReadMethod)
+        : isReadMethod(item.methods[index] as string)
+    const decision = decide(error, {
+      read,
+      attempts: item.attempts[index] as number,
+      maxAttempts: this.#options.maxAttempts,
+      batched: request.batch && request.calls.length > 1,
+      outer,
+    })
+    if (item.work.isolated === true && item.work.calls.length > 1 && (!outer || decision === 'retry-alone'))
+      return 'settle'
+    return decision
+  }
+
+  #apply(
+    decision: Decision,
+    verdict: Verdict,
+    item: Waiting,
+    index: number,
+    again: Map<Waiting, Decision>,
+    now: number,
+  ): void {
+    const error = verdict.error as BridgeError
+    switch (decision) {
+      case 'settle':
+        this.#settleVerdict(item, index, verdict, 0)
+        return
+      case 'wait-for-bucket':
+        if (this.#options.limit !== null)
+          this.#bucket = bucketOverflowed(this.#bucket, this.#options.limit, now)
+        else item.readyAt = now + 1000
+        if (![...again.values()].includes('wait-for-bucket')) this.#overLimit++
+        break
+      case 'rest-method':
+        this.#operating.refused(item.credential, item.methods[index] as string, now)
+        break
+      case 'suspend':
+        this.#breaker.suspended(error, now)
+        break
+      case 'retry-read':
+        item.readyAt = now + 500 * 2 ** (item.attempts[index] as number)
+        break
+      case 'retry-alone':
+        item.alone = true
+        break
+      case 'retry-unsent':
+        break
+    }
+    again.set(item, decision)
+  }
+
+  #suspendedBy(again: ReadonlyMap<Waiting, Decision>): boolean {
+    for (const decision of again.values()) if (decision === 'suspend') return true
+    return false
+  }
+
+  /** Last first, so that they stand in their old order at the front. */
+  #putBack(again: ReadonlyMap<Waiting, Decision>): void {
+    for (const item of [...again.keys()].reverse()) {
+      if (item.pending.length > 0) this.#queueOf(item).unshift(item)
+    }
+  }
+
+  #settleVerdict(item: Waiting, index: number, verdict: Verdict, attempt: number): void {
+    const attempts = (item.attempts[index] as number) + attempt
+    item.attempts[index] = attempts
+    const { body, raw, status, error } = verdict
+    const answer =
+      body === undefined ? undefined : { status, body, attempts, ...(raw === undefined ? {} : { raw }) }
+    this.#settleCall(item, index, {
+      ...(answer === undefined ? {} : { answer }),
+      ...(error === undefined ? {} : { error }),
+    })
+  }
+
+  #settleCall(item: Waiting, index: number, settled: CallSettled): void {
+    item.settled[index] = settled
+    item.pending = item.pending.filter((other) => other !== index)
+    if (item.pending.length === 0) this.#finish(item, true)
+  }
+
+  #end(item: Waiting, error: BridgeError, wasFirst = true): void {
+    for (const index of item.pending) item.settled[index] = { error }
+    item.pending = []
+    this.#finish(item, wasFirst)
+  }
+
+  #finish(item: Waiting, wasFirst: boolean): void {
+    this.#waiting--
+    if (item.deadlineAt !== Number.POSITIVE_INFINITY) this.#deadlines--
+    if (wasFirst && item.orderKey !== undefined) this.#releaseNext(item.orderKey)
+    item.finish()
+  }
+
+  #releaseNext(orderKey: string): void {
+    const next = this.#chains.get(orderKey)?.shift()
+    if (next === undefined) this.#chains.delete(orderKey)
+    else this.#queueOf(next).push(next)
+  }
+
+  #queueOf(item: Waiting): SourceQueue {
+    const key = `${item.priority} ${item.source}`
+    let queue = this.#bySource.get(key)
+    if (queue === undefined) {
+      queue = new SourceQueue()
+      this.#bySource.set(key, queue)
+      this.#queues[item.priority].push(queue)
+    }
+    return queue
+  }
+
+  #allWaiting(): Waiting[] {
+    const all: Waiting[] = []
+    for (const queue of this.#bySource.values()) all.push(...queue)
+    for (const chain of this.#chains.values()) all.push(...chain)
+    return all
+  }
+}
+
+function statusOf(error: BridgeError): number {
+  const status = (error as { status?: unknown }).status
+  return typeof status === 'number' ? status : 0
+}
+
+function badMethod(method: string): CommandError {
+  return new CommandError('METHOD_INVALID', `${JSON.stringify(method.slice(0, 80))} is not a method name`, {
+    hint: 'Method names are words with dots between, such as crm.deal.add.',
+  })
+}
+
+function deadlineExceeded(): CommandError {
+  return new CommandError('DEADLINE_EXCEEDED', 'The deadline passed before the call could be sent', {
+    status: 504,
+    hint: 'The call was not made. Allow more time, or send less to this portal at once.',
+  })
+}
+
+function unreachable(reason: BridgeError): BridgeError {
+  if (!(reason instanceof TransportError)) return reason
+  return new TransportError('PORTAL_UNREACHABLE', `The call was not made: ${reason.message}`, {
+    sent: false,
+    status: 503,
+    hint: reason.hint ?? 'Send the command again when the portal is back.',
+  })
+}

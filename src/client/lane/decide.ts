@@ -1,0 +1,55 @@
+import { AuthError, type BridgeError, RestError, ThrottledError, TransportError } from '../../model/errors.ts'
+import { isSuspension } from '../decode.ts'
+
+/** What becomes of a call that got no good answer. */
+export type Decision =
+  /** It ends with this error. */
+  | 'settle'
+  /** It goes back to the front of its queue; the request bucket is full. Not an attempt. */
+  | 'wait-for-bucket'
+  /** It goes back; its method rests. Not an attempt. */
+  | 'rest-method'
+  /** It goes back; the whole portal rests for long. Not an attempt. */
+  | 'suspend'
+  /** It surely did not run: goes back, and the breaker counts a failure. Not an attempt. */
+  | 'retry-unsent'
+  /** It may have run, but repeating it does no harm. */
+  | 'retry-read'
+  /** It goes back to travel without company. Not an attempt. */
+  | 'retry-alone'
+
+/** What the decision depends on besides the error. */
+export interface Circumstances {
+  /** Repeating the call can do no harm. */
+  readonly read: boolean
+  /** Tries so far that may have reached the portal, this one included. */
+  readonly attempts: number
+  readonly maxAttempts: number
+  /** The call shared its request with others. */
+  readonly batched: boolean
+  /** The error answers the whole request, not this call alone. */
+  readonly outer: boolean
+}
+
+/**
+ * The one table of what to do after an error. "Rejected before it ran" may be repeated for any method; "may have
+ * run" only for reads; a write in doubt ends as an error with `mayHaveRun`, because repeating it might double it.
+ */
+export function decide(error: BridgeError, circumstances: Circumstances): Decision {
+  const { read, attempts, maxAttempts, batched, outer } = circumstances
+  if (error instanceof ThrottledError) {
+    return error.code.toUpperCase() === 'OPERATION_TIME_LIMIT' ? 'rest-method' : 'wait-for-bucket'
+  }
+  if (error instanceof TransportError) {
+    if (error.sent === false) return 'retry-unsent'
+    return read && attempts < maxAttempts ? 'retry-read' : 'settle'
+  }
+  if (isSuspension(error)) return 'suspend'
+  if (error instanceof AuthError) return 'settle'
+  if (error instanceof RestError && batched) {
+    if (error.code === 'ERROR_BATCH_METHOD_NOT_ALLOWED') return 'retry-alone'
+    // The batch as a whole was refused, so nothing of it ran: find out who is to blame by sending each alone.
+    if (outer) return 'retry-alone'
+  }
+  return 'settle'
+}

@@ -1,0 +1,136 @@
+import { type BridgeError, CommandError, TransportError } from '../../model/errors.ts'
+import type { Json, JsonObject } from '../../model/json.ts'
+import type { Webhook } from '../../model/webhook.ts'
+import { bodyOf, decodeBatch, rawBodies } from '../batch/decode.ts'
+import { encodeBatch } from '../batch/encode.ts'
+import { decodeAnswer, refusal } from '../decode.ts'
+import type { HttpAnswer } from '../transport.ts'
+import type { Waiting } from './waiting.ts'
+import type { LaneCall } from './work.ts'
+
+/** One call inside one request. */
+export interface RequestCall {
+  readonly item: Waiting
+  /** Index into the item's calls. */
+  readonly index: number
+  readonly call: LaneCall
+  /** Its key in the batch; empty when it travels alone. */
+  readonly key: string
+}
+
+/** One HTTP request as the lane sends it. */
+export interface LaneRequest {
+  readonly calls: readonly RequestCall[]
+  readonly items: readonly Waiting[]
+  /** `false`: one call, sent to its own method. */
+  readonly batch: boolean
+  readonly halt: boolean
+  readonly credential: Webhook
+}
+
+/** What the portal said of one call; `error` with or without a body. */
+export interface Verdict {
+  readonly body?: JsonObject
+  readonly raw?: string
+  readonly status: number
+  readonly error?: BridgeError
+}
+
+/**
+ * Puts the pending calls of the items into one request. Keys of calls without a name are random, so that no text of
+ * a stranger can refer to them, and never look like numbers.
+ */
+export function buildRequest(items: readonly Waiting[], credential: Webhook, prefix: string): LaneRequest {
+  const calls: RequestCall[] = []
+  for (const item of items) {
+    for (const index of item.pending) {
+      const call = item.work.calls[index] as LaneCall
+      calls.push({ item, index, call, key: call.name ?? `${prefix}${calls.length}` })
+    }
+  }
+  // Query text as a sender wrote it is only ever put into a batch, where the portal itself takes it apart.
+  const batch = calls.length > 1 || typeof calls[0]?.call.params === 'string'
+  return { calls, items, batch, halt: batch && items[0]?.work.halt === true, credential }
+}
+
+/** Path and JSON body of a request. */
+export function encodeRequest(request: LaneRequest): { readonly path: string; readonly body: string } {
+  const { root, userId, secret } = request.credential
+  const base = `${root}/${userId}/${secret}/`
+  if (request.batch) {
+    const lines = request.calls.map(({ item, index, call, key }) => ({
+      key,
+      method: call.method,
+      query: item.queries[index] as string,
+    }))
+    return { path: `${base}batch`, body: encodeBatch(lines, request.halt) }
+  }
+  const { call } = request.calls[0] as RequestCall
+  if (call.rawParams !== undefined) return { path: base + call.method, body: call.rawParams }
+  return { path: base + call.method, body: JSON.stringify(call.params) }
+}
+
+/**
+ * What the answer means for each call, in the order of `request.calls`. `outer` is set instead when the portal
+ * refused the request as a whole or its answer cannot be read.
+ */
+export function decodeRequest(
+  request: LaneRequest,
+  answer: HttpAnswer,
+): { readonly outer?: BridgeError; readonly verdicts: readonly Verdict[]; readonly time?: Json } {
+  const decoded = decodeAnswer(answer.status, answer.text)
+  if (!request.batch) {
+    const raw = request.calls[0]?.call.raw === true && decoded.body !== undefined ? { raw: answer.text } : {}
+    const verdict: Verdict = decoded.ok
+      ? { body: decoded.body, status: answer.status, ...raw }
+      : {
+          error: decoded.error,
+          status: statusOf(decoded.error, answer.status),
+          ...(decoded.body === undefined ? {} : { body: decoded.body }),
+          ...raw,
+        }
+    return { verdicts: [verdict] }
+  }
+  if (!decoded.ok) return { outer: decoded.error, verdicts: [] }
+  const maps = decodeBatch(decoded.body)
+  if (maps === undefined) {
+    const error = new TransportError('UNEXPECTED_ANSWER', 'The portal answered a batch with something else', {
+      sent: 'maybe',
+      status: answer.status,
+    })
+    return { outer: error, verdicts: [] }
+  }
+  const raws = request.calls.some(({ call }) => call.raw === true) ? rawBodies(answer.text) : undefined
+  let halted = false
+  const verdicts = request.calls.map(({ call, key }): Verdict => {
+    const body = bodyOf(maps, key)
+    if (body === undefined) return halted ? HALTED : missing(call.method)
+    const raw = call.raw === true ? raws?.get(key) : undefined
+    const withRaw = raw === undefined ? {} : { raw }
+    if (!('error' in body)) return { body, status: 200, ...withRaw }
+    if (request.halt) halted = true
+    const error = refusal(body, 0)
+    return { body, error, status: statusOf(error, 400), ...withRaw }
+  })
+  return { verdicts, ...(decoded.body.time === undefined ? {} : { time: decoded.body.time }) }
+}
+
+const HALTED: Verdict = {
+  status: 424,
+  error: new CommandError('BATCH_HALTED', 'Not run, because an earlier command of the batch failed', {
+    status: 424,
+  }),
+}
+
+function missing(method: string): Verdict {
+  const error = new TransportError('ANSWER_MISSING', `The answer to the batch says nothing of ${method}`, {
+    sent: 'maybe',
+    status: 200,
+  })
+  return { error, status: 502 }
+}
+
+function statusOf(error: BridgeError, fallback: number): number {
+  const status = (error as { status?: unknown }).status
+  return typeof status === 'number' && status > 0 ? status : fallback
+}

@@ -1,0 +1,263 @@
+import { randomBytes } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { BridgeError, CommandError, StoreError, TransportError } from '../../model/errors.ts'
+import { type RequestLimit, STANDARD_LIMIT } from '../../model/limits.ts'
+import type { Webhook } from '../../model/webhook.ts'
+import type { HttpAnswer, Transport } from '../transport.ts'
+import { type CoreOptions, LaneCore, type LaneStats } from './core.ts'
+import { decodeRequest, encodeRequest, type LaneRequest } from './exchange.ts'
+import type { LaneSettings, Plan } from './plan.ts'
+import { movedOrigin } from './renamed.ts'
+import type { Caller, CallSettled, Work } from './work.ts'
+
+/** What one request to the portal was, for metrics; holds no address and no parameters. */
+export interface RequestReport {
+  readonly calls: number
+  readonly ms: number
+  /** HTTP status, or 0 when there was no answer. */
+  readonly status: number
+  /** Code of the error that the request as a whole met. */
+  readonly error?: string
+}
+
+export interface LaneOptions {
+  readonly transport: Transport
+  /** The credential of calls that bring none of their own; also tells where the portal is. */
+  readonly credential: Webhook
+  /** `null` for a portal without a request limit; default 50/2. */
+  readonly limit?: RequestLimit | null
+  /** Requests that may be under way at once; default 10. */
+  readonly maxInFlight?: number
+  /** Milliseconds that calls gather while a request is under way; default 20. */
+  readonly lingerMs?: number
+  /** Predicted seconds of one batch at most; default 20, because the portal cuts a request at 60 s. */
+  readonly maxBatchSeconds?: number
+  /** Bytes of one batch at most; default 1 MiB. */
+  readonly maxBatchBytes?: number
+  /** Seconds that one method may use in ten minutes; default 480, 0 turns our own watch off. */
+  readonly operatingLimitSeconds?: number
+  /** Milliseconds that calls wait for a portal that is down; default 5 minutes. */
+  readonly portalWaitMs?: number
+  /** Tries of a read whose answer was lost; default 3. */
+  readonly maxAttempts?: number
+  /** Milliseconds on a clock that never jumps; default `performance.now`. */
+  readonly now?: () => number
+  readonly onRequest?: (report: RequestReport) => void
+  /** The portal has a new address; keep it. */
+  readonly onRenamed?: (origin: string) => void
+}
+
+/** The one road to a portal: every call passes here. */
+export interface Lane extends Caller {
+  stats(): LaneStats
+  /**
+   * Stops: waiting work ends with `CLIENT_CLOSED` (it was not sent), requests under way are waited for, at most
+   * `graceMs` (default 10 s). Twice is harmless.
+   */
+  close(graceMs?: number): Promise<void>
+}
+
+/** A running lane. It holds no timer and no socket while it has nothing to do. */
+export function createLane(options: LaneOptions): Lane {
+  return new RunningLane(options)
+}
+
+const CLOSED = (): CommandError =>
+  new CommandError('CLIENT_CLOSED', 'The call was not made, because the client is being closed', {
+    status: 503,
+  })
+
+class RunningLane implements Lane {
+  readonly #options: LaneOptions
+  readonly #core: LaneCore
+  readonly #now: () => number
+  #origin: string
+  #pumping = false
+  #timer: NodeJS.Timeout | undefined
+  #sweeper: NodeJS.Timeout | undefined
+  #closed = false
+  readonly #underWay = new Set<Promise<void>>()
+
+  constructor(options: LaneOptions) {
+    this.#options = options
+    this.#origin = options.credential.origin
+    this.#now = options.now ?? (() => performance.now())
+    const limit = options.limit === undefined ? STANDARD_LIMIT : options.limit
+    const settings: LaneSettings = {
+      maxInFlight: options.maxInFlight ?? 10,
+      lingerMs: options.lingerMs ?? 20,
+      maxBatchSeconds: options.maxBatchSeconds ?? 20,
+      maxBatchBytes: options.maxBatchBytes ?? 1024 * 1024,
+      bulkReserve: limit === null ? 0 : Math.min(5, Math.floor(limit.capacity / 10)),
+      agingMs: 10_000,
+    }
+    const core: CoreOptions = {
+      limit,
+      credential: options.credential,
+      settings,
+      operatingLimitSeconds: options.operatingLimitSeconds ?? 480,
+      portalWaitMs: options.portalWaitMs ?? 300_000,
+      maxAttempts: options.maxAttempts ?? 3,
+      newPrefix: () => `k${randomBytes(6).toString('hex')}_`,
+      now: this.#now(),
+    }
+    this.#core = new LaneCore(core)
+  }
+
+  submit(work: Work): Promise<readonly CallSettled[]> {
+    if (work.calls.length === 0) return Promise.resolve([])
+    if (this.#closed) return Promise.resolve(work.calls.map(() => ({ error: CLOSED() })))
+    const signal = work.options?.signal
+    return new Promise((resolve) => {
+      if (signal?.aborted === true) {
+        resolve(work.calls.map(() => ({ error: aborted(signal) })))
+        return
+      }
+      let onAbort: (() => void) | undefined
+      const item = this.#core.add(work, this.#now(), (settled) => {
+        if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort)
+        resolve(settled)
+      })
+      if (signal !== undefined && item.pending.length > 0) {
+        onAbort = () => this.#core.cancel(item, aborted(signal))
+        signal.addEventListener('abort', onAbort, { once: true })
+      }
+      if (work.options?.deadlineMs !== undefined) this.#sweepSoon(0)
+      this.#pumpSoon()
+    })
+  }
+
+  stats(): LaneStats {
+    return this.#core.stats(this.#now())
+  }
+
+  async close(graceMs = 10_000): Promise<void> {
+    this.#closed = true
+    this.#core.cancelAll(CLOSED())
+    if (this.#underWay.size > 0) {
+      const stop = new AbortController()
+      const grace = sleep(graceMs, undefined, { signal: stop.signal }).catch(() => undefined)
+      await Promise.race([Promise.all(this.#underWay), grace])
+      stop.abort()
+    }
+    clearTimeout(this.#timer)
+    clearTimeout(this.#sweeper)
+  }
+
+  /** Planning waits for the end of the tick, so that calls made together travel together. */
+  #pumpSoon(): void {
+    if (this.#pumping) return
+    this.#pumping = true
+    setImmediate(() => {
+      this.#pumping = false
+      this.#pump()
+    })
+  }
+
+  #pump(): void {
+    clearTimeout(this.#timer)
+    this.#timer = undefined
+    for (;;) {
+      const step: Plan = this.#core.plan(this.#now())
+      if (step.kind === 'wait') {
+        if (step.ms !== undefined) this.#timer = setTimeout(() => this.#pump(), Math.min(step.ms, 60_000))
+        return
+      }
+      const request = this.#core.take(step.picks, this.#now())
+      const going = this.#run(request).finally(() => {
+        this.#underWay.delete(going)
+        this.#pumpSoon()
+      })
+      this.#underWay.add(going)
+    }
+  }
+
+  async #run(request: LaneRequest): Promise<void> {
+    try {
+      await announce(request)
+    } catch (error) {
+      const wrapped =
+        error instanceof BridgeError ? error : new StoreError('STORE_FAILED', String(error), { cause: error })
+      this.#core.withdrawn(request, wrapped)
+      return
+    }
+    const startedAt = this.#now()
+    let status = 0
+    let failure: BridgeError | undefined
+    try {
+      const answer = await this.#post(request)
+      status = answer.status
+      const { outer, verdicts } = decodeRequest(request, answer)
+      const now = this.#now()
+      if (outer === undefined) this.#core.answered(request, verdicts, now - startedAt, now)
+      else {
+        failure = outer
+        this.#core.failed(request, outer, now)
+      }
+      if (!request.batch) failure = verdicts[0]?.error
+    } catch (error) {
+      failure = error instanceof BridgeError ? error : unexpected(error)
+      this.#core.failed(request, failure, this.#now())
+    }
+    if (failure instanceof TransportError || this.#core.stats(this.#now()).trouble !== undefined)
+      this.#sweepSoon(0)
+    this.#options.onRequest?.({
+      calls: request.calls.length,
+      ms: this.#now() - startedAt,
+      status,
+      ...(failure === undefined ? {} : { error: failure.code }),
+    })
+  }
+
+  /**
+   * Posts, and when the portal says that it has moved, posts the same once more to the new address.
+   *
+   * https://apidocs.bitrix24.com/settings/how-to-call-rest-api/change-domen.html
+   */
+  async #post(request: LaneRequest): Promise<HttpAnswer> {
+    const { path, body } = encodeRequest(request)
+    const answer = await this.#options.transport.post(this.#origin, path, body)
+    if (answer.status < 300 || answer.status >= 400) return answer
+    const origin = movedOrigin(this.#origin, answer.location)
+    this.#origin = origin
+    this.#options.onRenamed?.(origin)
+    this.#core.countRequest(this.#now())
+    return this.#options.transport.post(origin, path, body)
+  }
+
+  #sweepSoon(ms: number): void {
+    if (this.#sweeper !== undefined && ms > 0) return
+    clearTimeout(this.#sweeper)
+    this.#sweeper = setTimeout(() => {
+      this.#sweeper = undefined
+      const next = this.#core.sweep(this.#now())
+      if (next !== undefined && !this.#closed) this.#sweepSoon(next)
+    }, ms)
+  }
+}
+
+/** Runs the hooks of work that is about to leave for the first time; without any it costs nothing. */
+async function announce(request: LaneRequest): Promise<void> {
+  const hooks: Promise<void>[] = []
+  for (const item of request.items) {
+    if (item.announced) continue
+    item.announced = true
+    const promise = item.work.beforeSend?.()
+    if (promise !== undefined) hooks.push(promise)
+  }
+  if (hooks.length > 0) await Promise.all(hooks)
+}
+
+function aborted(signal: AbortSignal): CommandError {
+  return new CommandError('ABORTED', 'The caller gave up before the call was sent', {
+    status: 499,
+    cause: signal.reason,
+  })
+}
+
+function unexpected(error: unknown): TransportError {
+  return new TransportError('UNEXPECTED_ANSWER', 'The answer could not be read', {
+    sent: 'maybe',
+    cause: error,
+  })
+}
