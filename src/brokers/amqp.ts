@@ -22,6 +22,7 @@ import type {
   QueueInfo,
   Topology,
 } from './broker.ts'
+import { queueMissing } from './errors.ts'
 
 export type { BrokerLogger } from './amqp/connection.ts'
 export type { AmqpTls } from './amqp/dial.ts'
@@ -182,7 +183,7 @@ class AmqpBroker implements Broker {
   async purge(queue: string): Promise<number> {
     const subject: Subject = { kind: 'queue', name: queue }
     const answer = await this.#ask(subject, (channel) => channel.purgeQueue(queue))
-    if (answer === undefined) throw refusal({ code: 404 }, subject)
+    if (answer === undefined) throw queueMissing(queue)
     return answer.messageCount
   }
 

@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { ChannelModel } from 'amqplib'
 import { BrokerError } from '../../model/errors.ts'
+import { brokerClosed } from '../errors.ts'
 import { cut, type DialOptions, dial, hangUp } from './dial.ts'
 import { reasonText } from './errors.ts'
 import type { AmqpEndpoint } from './url.ts'
@@ -79,7 +80,7 @@ export class AmqpLink {
 
   /** The connection as soon as there is one; rejects with `NOT_CONNECTED` after `timeoutMs`, `BROKER_CLOSED` after `close`. */
   ready(timeoutMs?: number): Promise<ChannelModel> {
-    if (this.closed) return Promise.reject(closedError())
+    if (this.closed) return Promise.reject(brokerClosed())
     if (this.#model !== undefined) return Promise.resolve(this.#model)
     return new Promise((resolve, reject) => {
       let timer: NodeJS.Timeout | undefined
@@ -111,7 +112,7 @@ export class AmqpLink {
   async close(): Promise<void> {
     if (!this.closed) {
       this.#closing.abort()
-      for (const waiter of this.#waiters) waiter.reject(closedError())
+      for (const waiter of this.#waiters) waiter.reject(brokerClosed())
       this.#waiters.clear()
       const model = this.#model
       if (model !== undefined) await hangUp(model)
@@ -207,8 +208,4 @@ export class AmqpLink {
 export function retryDelay(failures: number, random: () => number): number {
   const bound = Math.min(HIGHEST_DELAY_MS, LOWEST_DELAY_MS * 2 ** Math.min(failures, 10))
   return Math.round(LOWEST_DELAY_MS + random() * (bound - LOWEST_DELAY_MS))
-}
-
-function closedError(): BrokerError {
-  return new BrokerError('BROKER_CLOSED', 'The connection to the broker has been closed by this program')
 }

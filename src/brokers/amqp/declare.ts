@@ -1,5 +1,6 @@
 import type { Channel, ChannelModel } from 'amqplib'
 import type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from '../broker.ts'
+import { queueArguments } from '../topology.ts'
 import { onThrowAwayChannel } from './channel.ts'
 import { refusal, type Subject } from './errors.ts'
 
@@ -103,11 +104,6 @@ async function applyTopology(model: ChannelModel, topology: Topology): Promise<v
       )
     }
   })
-}
-
-/** The arguments to declare a queue with; an empty object sends none. https://www.rabbitmq.com/docs/quorum-queues#declaring */
-export function queueArguments(spec: QueueSpec): Record<string, unknown> {
-  return { ...(spec.type === 'quorum' ? { 'x-queue-type': 'quorum' } : {}), ...spec.arguments }
 }
 
 function alone(

@@ -1,4 +1,5 @@
-import { BrokerError, type ErrorDetails } from '../../model/errors.ts'
+import { BrokerError } from '../../model/errors.ts'
+import { exchangeMissing, queueMissing, topologyMismatch } from '../errors.ts'
 
 /** The number RabbitMQ gave when it closed a channel or connection, or 0 for errors that did not come from it. */
 export function replyCode(error: unknown): number {
@@ -31,25 +32,16 @@ export function refusal(error: unknown, subject: Subject): BrokerError {
   const details = { cause: error, context: { [subject.kind]: subject.name } }
   switch (replyCode(error)) {
     case 404: {
-      const exchange =
-        subject.kind === 'exchange' || (subject.kind === 'binding' && reason.includes('no exchange'))
-      const what = exchange ? 'exchange' : 'queue'
-      const name =
-        subject.kind === 'binding'
-          ? (/no (?:exchange|queue) '([^']*)'/.exec(reason)?.[1] ?? subject.name)
-          : subject.name
-      const hint = `Create the ${what} '${name}', correct its name, or let the bridge declare it (topology: declare).`
-      return new BrokerError(
-        what === 'queue' ? 'QUEUE_MISSING' : 'EXCHANGE_MISSING',
-        `There is no ${what} '${name}'`,
-        {
-          ...details,
-          hint,
-        },
-      )
+      const named = /no (exchange|queue) '([^']*)'/.exec(reason)
+      const name = named?.[2] ?? subject.name
+      const isExchange = (named?.[1] ?? subject.kind) === 'exchange'
+      return isExchange ? exchangeMissing(name, { cause: error }) : queueMissing(name, { cause: error })
     }
     case 406:
-      return mismatch(`The ${subject.kind} '${subject.name}' exists with other settings: ${reason}`, details)
+      return topologyMismatch(
+        `The ${subject.kind} '${subject.name}' exists with other settings: ${reason}`,
+        details,
+      )
     case 403:
       return new BrokerError(
         'ACCESS_REFUSED',
@@ -72,11 +64,4 @@ export function refusal(error: unknown, subject: Subject): BrokerError {
         details,
       )
   }
-}
-
-function mismatch(sentence: string, details: ErrorDetails): BrokerError {
-  return new BrokerError('TOPOLOGY_MISMATCH', sentence, {
-    ...details,
-    hint: 'Declare it with the settings it has, use topology: passive, or empty and delete it so that it is made anew.',
-  })
 }

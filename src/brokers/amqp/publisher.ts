@@ -1,6 +1,7 @@
 import type { ChannelModel, ConfirmChannel, Options, Message as RawMessage } from 'amqplib'
 import { BrokerError } from '../../model/errors.ts'
 import type { Address, Message } from '../broker.ts'
+import { brokerClosed, exchangeMissing, nacked, placeOf, unroutable } from '../errors.ts'
 import { watchChannel } from './channel.ts'
 import type { AmqpLink, BrokerLogger } from './connection.ts'
 import { reasonText, replyCode } from './errors.ts'
@@ -81,7 +82,7 @@ export class AmqpPublisher {
 
   publish(address: Address, message: Message): Promise<void> {
     return new Promise((resolve, reject) => {
-      if (this.#closed) return reject(closedError())
+      if (this.#closed) return reject(brokerClosed())
       // A returned message is recognised by its id, so each gets one.
       const messageId = message.messageId ?? this.#prefix + (++this.#ids).toString(36)
       const publication: Publication = {
@@ -118,7 +119,7 @@ export class AmqpPublisher {
     }
     clearInterval(this.#sweep)
     this.#dropPending('the program closed the connection')
-    for (const publication of this.#takeWaiting()) publication.reject(closedError())
+    for (const publication of this.#takeWaiting()) publication.reject(brokerClosed())
   }
 
   async #open(model: ChannelModel): Promise<void> {
@@ -204,7 +205,7 @@ export class AmqpPublisher {
     // None: it ran out of time before.
     if (publication === undefined) return
     if (this.#suspects > 0) this.#suspects--
-    if (publication.returned !== undefined) publication.reject(unroutable(publication))
+    if (publication.returned !== undefined) publication.reject(unroutable(publication, publication.returned))
     else if (refused)
       publication.reject(nacked(publication, 'the broker refused it, most often because a queue is full'))
     else publication.resolve()
@@ -232,7 +233,7 @@ export class AmqpPublisher {
     const guilty =
       caught.length === 1 ? caught : caught.filter((publication) => publication.exchange === missing)
     for (const publication of guilty) {
-      if (missing !== undefined) publication.reject(exchangeMissing(missing, error))
+      if (missing !== undefined) publication.reject(exchangeMissing(missing, { cause: error }))
       else publication.reject(nacked(publication, reasonText(error), error))
     }
     const innocent = caught.filter((publication) => !guilty.includes(publication))
@@ -262,7 +263,7 @@ export class AmqpPublisher {
     this.#pending.clear()
     this.#bytes = 0
     for (const publication of lost) {
-      const sentence = `Nobody can tell whether the message to ${place(publication)} was stored: ${why}`
+      const sentence = `Nobody can tell whether the message to ${placeOf(publication)} was stored: ${why}`
       publication.reject(new BrokerError('CONNECTION_LOST', sentence))
     }
     this.#settleDown()
@@ -291,42 +292,9 @@ export class AmqpPublisher {
   }
 }
 
-function place(publication: Publication): string {
-  return publication.exchange === ''
-    ? `the queue '${publication.routingKey}'`
-    : `the exchange '${publication.exchange}' with the key '${publication.routingKey}'`
-}
-
-function closedError(): BrokerError {
-  return new BrokerError('BROKER_CLOSED', 'The connection to the broker has been closed by this program')
-}
-
-function unroutable(publication: Publication): BrokerError {
-  return new BrokerError(
-    'UNROUTABLE',
-    `Nobody receives messages to ${place(publication)}: ${publication.returned}`,
-    {
-      hint: 'Create the queue, or bind one to that exchange and routing key.',
-      context: { exchange: publication.exchange, routingKey: publication.routingKey },
-    },
-  )
-}
-
-function nacked(publication: Publication, why: string, cause?: unknown): BrokerError {
-  return new BrokerError('NACKED', `The message to ${place(publication)} was not accepted: ${why}`, { cause })
-}
-
 function timedOut(publication: Publication, ms: number): BrokerError {
   return new BrokerError(
     'CONFIRM_TIMEOUT',
-    `The broker did not confirm the message to ${place(publication)} in ${ms} ms`,
+    `The broker did not confirm the message to ${placeOf(publication)} in ${ms} ms`,
   )
-}
-
-function exchangeMissing(exchange: string, cause: unknown): BrokerError {
-  return new BrokerError('EXCHANGE_MISSING', `There is no exchange '${exchange}'`, {
-    cause,
-    hint: 'Create the exchange, correct its name, or let the bridge declare it (topology: declare).',
-    context: { exchange },
-  })
 }
