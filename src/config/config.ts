@@ -1,0 +1,143 @@
+import type { RequestLimit } from '../model/limits.ts'
+import type { Webhook } from '../model/webhook.ts'
+import type { SettingValues } from './fields.ts'
+import type { BrokerAddress, HttpAddress, RestRoot } from './kinds.ts'
+
+/** Commands and replies in our own form. */
+export interface NativeContractConfig {
+  readonly name: 'native'
+  readonly commandQueue: string
+  readonly replyQueue: string
+}
+
+/** The JSON envelope of the Python program, with its exchange and keys. */
+export interface Bitrix24BridgeContractConfig {
+  readonly name: 'bitrix24-bridge'
+  readonly strict: boolean
+  readonly commandQueue: string
+  readonly replyQueue: string
+  readonly exchange: string
+  readonly exchangeType: 'topic' | 'direct' | 'fanout' | 'headers'
+  readonly exchangeDurable: boolean
+  readonly queueDurable: boolean
+  readonly commandKey: string
+  readonly replyKey: string
+  /** A command with `reply_to` gets its reply there instead of by the exchange. */
+  readonly replyToAllowed: boolean
+}
+
+/** Commands in AMQP headers, replies as the portal wrote them. */
+export interface RabbitmqToBitrix24ContractConfig {
+  readonly name: 'rabbitmq-to-bitrix24'
+  readonly strict: boolean
+  readonly commandQueue: string
+  /** Name of the exchange or queue for replies, by `replyMode`. */
+  readonly replyName: string
+  readonly replyMode: 'auto' | 'exchange' | 'queue' | 'reply_to'
+  readonly strictOrder: boolean
+  /** Where the users and tokens of the messages are good. */
+  readonly rest: RestRoot
+}
+
+/** How messages are written, with what that contract needs to know. */
+export type ContractConfig =
+  | NativeContractConfig
+  | Bitrix24BridgeContractConfig
+  | RabbitmqToBitrix24ContractConfig
+
+/** All settings of one process, checked. Holds secrets: never log it; show `Reading.settings` instead. */
+export interface Config {
+  readonly broker: BrokerAddress
+  /** Address of the store: `sqlite:FILE`. */
+  readonly store: string
+  readonly portal: Webhook | undefined
+  /** `null` for a portal without a request limit. */
+  readonly limit: RequestLimit | null
+  readonly operatingLimitSeconds: number
+  readonly maxInFlight: number
+  readonly requestTimeoutMs: number
+  readonly portalWaitMs: number
+  readonly contract: ContractConfig
+  readonly topology: 'declare' | 'passive' | 'off'
+  readonly prefetch: number
+  readonly http: HttpAddress & {
+    readonly allowedHosts: readonly string[]
+    readonly corsHosts: readonly string[]
+  }
+  readonly adminToken: string | undefined
+  /** PEM text of an additional certificate authority. */
+  readonly tlsCa: string | undefined
+  readonly ledgerRetentionMs: number
+  readonly drainTimeoutMs: number
+  readonly maxBodyBytes: number
+  readonly log: {
+    readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
+    readonly format: 'json' | 'pretty'
+  }
+}
+
+/** What a configuration is made of besides the values of its settings. */
+export interface ConfigParts {
+  readonly values: SettingValues
+  readonly rest: RestRoot | undefined
+  readonly tlsCa: string | undefined
+  /** Output goes to a terminal. */
+  readonly tty: boolean
+}
+
+/** The configuration made of checked values. */
+export function buildConfig(parts: ConfigParts): Config {
+  const { values } = parts
+  return {
+    broker: values.broker,
+    store: values.store,
+    portal: values.portal,
+    limit: values.limits,
+    operatingLimitSeconds: values.operatingLimit,
+    maxInFlight: values.maxInFlight,
+    requestTimeoutMs: values.requestTimeout * 1000,
+    portalWaitMs: values.portalWait * 1000,
+    contract: contractOf(parts),
+    topology: values.topology,
+    prefetch: values.prefetch,
+    http: { ...values.http, allowedHosts: values.allowedHosts, corsHosts: values.corsHosts ?? [] },
+    adminToken: values.adminToken,
+    tlsCa: parts.tlsCa,
+    ledgerRetentionMs: values.ledgerRetention * 3_600_000,
+    drainTimeoutMs: values.drainTimeout * 1000,
+    maxBodyBytes: values.maxBody,
+    log: { level: values.logLevel, format: values.logFormat ?? (parts.tty ? 'pretty' : 'json') },
+  }
+}
+
+function contractOf({ values, rest }: ConfigParts): ContractConfig {
+  const { commandQueue, replyQueue, contractStrict: strict } = values
+  switch (values.contract ?? 'native') {
+    case 'native':
+      return { name: 'native', commandQueue, replyQueue }
+    case 'bitrix24-bridge':
+      return {
+        name: 'bitrix24-bridge',
+        strict,
+        commandQueue,
+        replyQueue,
+        exchange: values.exchange,
+        exchangeType: values.exchangeType,
+        exchangeDurable: values.exchangeDurable,
+        queueDurable: values.queueDurable,
+        commandKey: values.commandKey,
+        replyKey: values.replyKey,
+        replyToAllowed: values.replyToAllowed,
+      }
+    case 'rabbitmq-to-bitrix24':
+      return {
+        name: 'rabbitmq-to-bitrix24',
+        strict,
+        commandQueue,
+        replyName: replyQueue,
+        replyMode: values.replyMode,
+        strictOrder: values.strictOrder,
+        rest: rest ?? { origin: '', root: '/rest' },
+      }
+  }
+}

@@ -1,0 +1,383 @@
+import * as kind from './kinds.ts'
+
+/** The wire formats, by the program that spoke them first. */
+export type ContractName = 'native' | 'bitrix24-bridge' | 'rabbitmq-to-bitrix24'
+
+/** One setting. Everything that is said about settings anywhere is made from this. */
+export interface Field<T = unknown> {
+  readonly group: string
+  /** Name in the environment and in `.env`. */
+  readonly env: string
+  /** The flag and the word for its value. */
+  readonly flag: string
+  readonly kind: kind.Kind<T>
+  /** Text of the default; a setting without one may stay unset. */
+  readonly default?: string
+  /** Defaults that differ under the contract of an older program. */
+  readonly defaultFor?: Partial<Record<ContractName, string>>
+  /** What the default is, in words, when no single text says it. */
+  readonly defaultNote?: string
+  readonly unit?: string
+  readonly secret?: true
+  /** One sentence. */
+  readonly about: string
+  /** Variables of the older programs that give the same setting, the first one that is set counts. */
+  readonly older?: Partial<Record<ContractName, readonly string[]>>
+}
+
+const CONNECTIONS = 'Connections'
+const QUEUES = 'Contract and queues'
+const SENDING = 'Calls to the portal'
+const SERVICE = 'Service'
+
+/** Every setting, once. */
+export const FIELDS = {
+  broker: {
+    group: CONNECTIONS,
+    env: 'BRIDGE_BROKER',
+    flag: '--broker <address>',
+    kind: kind.broker,
+    default: 'embedded',
+    secret: true,
+    about:
+      'Where commands come from: queues inside the store, or RabbitMQ by its amqp:// or amqps:// address.',
+    older: {
+      'bitrix24-bridge': [
+        'RABBITMQ_URL',
+        'RABBITMQ_HOST',
+        'RABBITMQ_PORT',
+        'RABBITMQ_VIRTUAL_HOST',
+        'RABBITMQ_USER',
+        'RABBITMQ_PASS',
+      ],
+      'rabbitmq-to-bitrix24': ['AMPQURL', 'AMQPURL'],
+    },
+  },
+  store: {
+    group: CONNECTIONS,
+    env: 'BRIDGE_STORE',
+    flag: '--store <address>',
+    kind: kind.store,
+    default: 'sqlite:./data/bridge.db',
+    about: 'Where the bridge remembers commands, replies and dead letters.',
+    older: { 'bitrix24-bridge': ['DB_URL', 'DB_DRIVER', 'DB_NAME'] },
+  },
+  portal: {
+    group: CONNECTIONS,
+    env: 'BRIDGE_PORTAL',
+    flag: '--portal <url>',
+    kind: kind.webhook,
+    secret: true,
+    about: 'Webhook URL of the portal that answers commands which name no other.',
+    older: { 'bitrix24-bridge': ['BITRIX24_DOMAIN', 'BITRIX24_WEBHOOK_CODE', 'BITRIX24_WEBHOOK_USER_ID'] },
+  },
+  rest: {
+    group: CONNECTIONS,
+    env: 'BRIDGE_REST',
+    flag: '--rest <url>',
+    kind: kind.restRoot,
+    defaultNote: 'the address in `BRIDGE_PORTAL`',
+    about: 'REST address for messages that bring user and token along (contract rabbitmq-to-bitrix24).',
+    older: { 'rabbitmq-to-bitrix24': ['B24REST'] },
+  },
+  tlsCa: {
+    group: CONNECTIONS,
+    env: 'BRIDGE_TLS_CA',
+    flag: '--tls-ca <file>',
+    kind: kind.text,
+    about: 'PEM file with the authority behind self-made certificates of a portal or broker.',
+  },
+  http: {
+    group: CONNECTIONS,
+    env: 'BRIDGE_HTTP',
+    flag: '--http <address>',
+    kind: kind.http,
+    default: '127.0.0.1:8000',
+    defaultFor: { 'bitrix24-bridge': '0.0.0.0:8000' },
+    about: 'Where health, metrics and the administration are served.',
+  },
+  adminToken: {
+    group: CONNECTIONS,
+    env: 'BRIDGE_ADMIN_TOKEN',
+    flag: '--admin-token <token>',
+    kind: kind.secret,
+    secret: true,
+    about: 'Opens the administration; without it the administration stays closed.',
+  },
+  allowedHosts: {
+    group: CONNECTIONS,
+    env: 'BRIDGE_ALLOWED_HOSTS',
+    flag: '--allowed-hosts <hosts>',
+    kind: kind.hosts,
+    default: '*',
+    about: 'Host names that HTTP requests may ask for, separated by commas.',
+    older: { 'bitrix24-bridge': ['ALLOWED_HOSTS'] },
+  },
+  corsHosts: {
+    group: CONNECTIONS,
+    env: 'BRIDGE_CORS_HOSTS',
+    flag: '--cors-hosts <hosts>',
+    kind: kind.hosts,
+    defaultNote: 'none',
+    about: 'Web pages of these hosts may read the HTTP answers, separated by commas.',
+    older: { 'bitrix24-bridge': ['CORS_HOSTS'] },
+  },
+
+  contract: {
+    group: QUEUES,
+    env: 'BRIDGE_CONTRACT',
+    flag: '--contract <name>',
+    kind: kind.choice('native', 'bitrix24-bridge', 'rabbitmq-to-bitrix24'),
+    defaultNote: 'native, or that of the older program whose variables are present',
+    about: 'How commands and replies are written.',
+  },
+  contractStrict: {
+    group: QUEUES,
+    env: 'BRIDGE_CONTRACT_STRICT',
+    flag: '--contract-strict <yes>',
+    kind: kind.boolean,
+    default: 'false',
+    about: "Repeats an older program's oddities in replies too.",
+  },
+  topology: {
+    group: QUEUES,
+    env: 'BRIDGE_TOPOLOGY',
+    flag: '--topology <mode>',
+    kind: kind.choice('declare', 'passive', 'off'),
+    default: 'declare',
+    defaultFor: { 'rabbitmq-to-bitrix24': 'passive' },
+    about: 'Create missing queues (declare), only check them (passive), or neither (off).',
+  },
+  commandQueue: {
+    group: QUEUES,
+    env: 'BRIDGE_COMMAND_QUEUE',
+    flag: '--command-queue <name>',
+    kind: kind.name,
+    default: 'b24.commands',
+    defaultFor: { 'bitrix24-bridge': 'bitrix24-command', 'rabbitmq-to-bitrix24': 'bitrix24in' },
+    about: 'Queue from which commands are taken.',
+    older: {
+      'bitrix24-bridge': ['RABBITMQ_COMMAND_QUEUE'],
+      'rabbitmq-to-bitrix24': ['AMPQIN', 'AMQPIN'],
+    },
+  },
+  replyQueue: {
+    group: QUEUES,
+    env: 'BRIDGE_REPLY_QUEUE',
+    flag: '--reply-queue <name>',
+    kind: kind.name,
+    default: 'b24.replies',
+    defaultFor: { 'bitrix24-bridge': 'bitrix24-info', 'rabbitmq-to-bitrix24': 'bitrix24out' },
+    about:
+      'Queue for replies to commands without reply_to; for rabbitmq-to-bitrix24 the name of the reply exchange or queue.',
+    older: {
+      'bitrix24-bridge': ['RABBITMQ_SEND_MESSAGE_QUEUE', 'RABBITMQ_MESSAGE_QUEUE'],
+      'rabbitmq-to-bitrix24': ['AMPQOUT', 'AMQPOUT'],
+    },
+  },
+  replyMode: {
+    group: QUEUES,
+    env: 'BRIDGE_REPLY_MODE',
+    flag: '--reply-mode <mode>',
+    kind: kind.choice('auto', 'exchange', 'queue', 'reply_to'),
+    default: 'auto',
+    about: 'Where rabbitmq-to-bitrix24 sends replies; auto looks which of exchange and queue exists.',
+  },
+  replyToAllowed: {
+    group: QUEUES,
+    env: 'BRIDGE_REPLY_TO_ALLOWED',
+    flag: '--reply-to-allowed <yes>',
+    kind: kind.boolean,
+    default: 'false',
+    about: 'With bitrix24-bridge: a command with reply_to gets its reply there instead.',
+  },
+  strictOrder: {
+    group: QUEUES,
+    env: 'BRIDGE_STRICT_ORDER',
+    flag: '--strict-order <yes>',
+    kind: kind.boolean,
+    default: 'false',
+    about: 'With rabbitmq-to-bitrix24: one command after another, replies in the order of the commands.',
+  },
+  exchange: {
+    group: QUEUES,
+    env: 'BRIDGE_EXCHANGE',
+    flag: '--exchange <name>',
+    kind: kind.name,
+    default: 'bitrix24',
+    about: 'With bitrix24-bridge: exchange for commands and replies.',
+    older: { 'bitrix24-bridge': ['RABBITMQ_EXCHANGE'] },
+  },
+  exchangeType: {
+    group: QUEUES,
+    env: 'BRIDGE_EXCHANGE_TYPE',
+    flag: '--exchange-type <type>',
+    kind: kind.choice('topic', 'direct', 'fanout', 'headers'),
+    default: 'topic',
+    about: 'With bitrix24-bridge: type of that exchange.',
+    older: { 'bitrix24-bridge': ['RABBITMQ_EXCHANGE_TYPE'] },
+  },
+  exchangeDurable: {
+    group: QUEUES,
+    env: 'BRIDGE_EXCHANGE_DURABLE',
+    flag: '--exchange-durable <yes>',
+    kind: kind.boolean,
+    default: 'true',
+    about: 'With bitrix24-bridge: the exchange survives a restart of the broker.',
+    older: { 'bitrix24-bridge': ['RABBITMQ_EXCHANGE_DURABLE'] },
+  },
+  queueDurable: {
+    group: QUEUES,
+    env: 'BRIDGE_QUEUE_DURABLE',
+    flag: '--queue-durable <yes>',
+    kind: kind.boolean,
+    default: 'true',
+    about: 'With bitrix24-bridge: the queues survive a restart of the broker.',
+    older: { 'bitrix24-bridge': ['RABBITMQ_QUEUE_DURABLE'] },
+  },
+  commandKey: {
+    group: QUEUES,
+    env: 'BRIDGE_COMMAND_KEY',
+    flag: '--command-key <key>',
+    kind: kind.name,
+    default: 'send.command',
+    about: 'With bitrix24-bridge: routing key by which commands reach the command queue.',
+    older: { 'bitrix24-bridge': ['RABBITMQ_COMMAND_ROUTING_KEY'] },
+  },
+  replyKey: {
+    group: QUEUES,
+    env: 'BRIDGE_REPLY_KEY',
+    flag: '--reply-key <key>',
+    kind: kind.name,
+    default: 'send.info',
+    about: 'With bitrix24-bridge: routing key of replies.',
+    older: { 'bitrix24-bridge': ['RABBITMQ_ROUTING_KEY'] },
+  },
+  prefetch: {
+    group: QUEUES,
+    env: 'BRIDGE_PREFETCH',
+    flag: '--prefetch <count>',
+    kind: kind.integer(1, 65535),
+    default: '500',
+    unit: 'commands',
+    about: 'Commands taken from the queue and not yet answered, at most.',
+  },
+
+  limits: {
+    group: SENDING,
+    env: 'BRIDGE_LIMITS',
+    flag: '--limits <limit>',
+    kind: kind.limits,
+    default: 'standard',
+    about: "The portal's request limit: standard is 50/2, enterprise 250/5, off for a portal without one.",
+    older: { 'bitrix24-bridge': ['REQUESTS_PER_PERIOD', 'REQUESTS_PERIOD'] },
+  },
+  operatingLimit: {
+    group: SENDING,
+    env: 'BRIDGE_OPERATING_LIMIT',
+    flag: '--operating-limit <seconds>',
+    kind: kind.number(1, 3600),
+    default: '480',
+    unit: 'seconds',
+    about: 'Seconds that one method may use within ten minutes before the portal blocks it.',
+  },
+  maxInFlight: {
+    group: SENDING,
+    env: 'BRIDGE_MAX_IN_FLIGHT',
+    flag: '--max-in-flight <count>',
+    kind: kind.integer(1, 1000),
+    default: '10',
+    unit: 'requests',
+    about: 'Requests under way to one portal at once, at most.',
+  },
+  requestTimeout: {
+    group: SENDING,
+    env: 'BRIDGE_REQUEST_TIMEOUT',
+    flag: '--request-timeout <seconds>',
+    kind: kind.number(1, 600),
+    default: '65',
+    unit: 'seconds',
+    about: 'How long the answer to one request is awaited; the portal itself gives up after 60.',
+  },
+  portalWait: {
+    group: SENDING,
+    env: 'BRIDGE_PORTAL_WAIT',
+    flag: '--portal-wait <seconds>',
+    kind: kind.number(0, 86_400),
+    default: '300',
+    unit: 'seconds',
+    about: 'How long a command waits for an unreachable portal before it is answered with an error.',
+  },
+
+  ledgerRetention: {
+    group: SERVICE,
+    env: 'BRIDGE_LEDGER_RETENTION',
+    flag: '--ledger-retention <hours>',
+    kind: kind.number(1, 8760),
+    default: '24',
+    unit: 'hours',
+    about: 'How long an answered command is remembered, so that its repetition gets the same reply.',
+  },
+  drainTimeout: {
+    group: SERVICE,
+    env: 'BRIDGE_DRAIN_TIMEOUT',
+    flag: '--drain-timeout <seconds>',
+    kind: kind.number(0, 3600),
+    default: '70',
+    unit: 'seconds',
+    about: 'How long requests under way may take to end after SIGTERM.',
+  },
+  maxBody: {
+    group: SERVICE,
+    env: 'BRIDGE_MAX_BODY',
+    flag: '--max-body <bytes>',
+    kind: kind.integer(1024, 536_870_912),
+    default: '16777216',
+    unit: 'bytes',
+    about: 'The largest command or reply; a larger one is answered with an error.',
+  },
+  logLevel: {
+    group: SERVICE,
+    env: 'BRIDGE_LOG_LEVEL',
+    flag: '--log-level <level>',
+    kind: kind.choice('trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'),
+    default: 'info',
+    about: 'The least important log lines that are written.',
+  },
+  logFormat: {
+    group: SERVICE,
+    env: 'BRIDGE_LOG_FORMAT',
+    flag: '--log-format <format>',
+    kind: kind.choice('json', 'pretty'),
+    defaultNote: 'pretty on a terminal, json elsewhere',
+    about: 'One JSON object a line for machines, or text for people.',
+  },
+} as const satisfies Record<string, Field>
+
+/** The name of a setting in code. */
+export type SettingKey = keyof typeof FIELDS
+
+type ValueOf<F> = F extends { readonly kind: kind.Kind<infer T> }
+  ? F extends { readonly default: string }
+    ? T
+    : T | undefined
+  : never
+
+/** The value of every setting. */
+export type SettingValues = { readonly [K in SettingKey]: ValueOf<(typeof FIELDS)[K]> }
+
+/** Every setting with its key, in the order of the list. */
+export const SETTINGS: readonly (Field & { readonly key: SettingKey })[] = Object.entries(FIELDS).map(
+  ([key, field]) => ({ key: key as SettingKey, ...field }),
+)
+
+/** The name of the option as the command line parser stores it: `--max-in-flight <count>` is `maxInFlight`. */
+export function optionName(field: Field): string {
+  const word = field.flag.split(' ')[0] ?? ''
+  return word.slice(2).replace(/-([a-z])/g, (_, letter: string) => letter.toUpperCase())
+}
+
+/** The text that counts when nobody set the setting, under the given contract. */
+export function defaultText(field: Field, contract: ContractName): string | undefined {
+  return field.defaultFor?.[contract] ?? field.default
+}

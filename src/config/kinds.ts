@@ -1,0 +1,184 @@
+import { parseRequestLimit, type RequestLimit } from '../model/limits.ts'
+import { maskWebhook, parseWebhook, type Webhook } from '../model/webhook.ts'
+
+/** What became of the text of a setting: a value, or the end of a sentence that begins with the setting's name. */
+export type Parsed<T> = { readonly value: T } | { readonly fault: string }
+
+/** A kind of setting: how its text is read and shown. */
+export interface Kind<T> {
+  /** Ends the sentence "it must be …": `a whole number from 1`. */
+  readonly is: string
+  parse(text: string): Parsed<T>
+  /** The value for people, without any secret. */
+  show(value: T): string
+}
+
+/** Where messages come from and go to. */
+export type BrokerAddress =
+  | { readonly kind: 'embedded' }
+  | { readonly kind: 'amqp' /** Holds the password; never print it. */; readonly url: string }
+
+/** Where the HTTP server listens; port 0 takes any free one. */
+export interface HttpAddress {
+  readonly host: string
+  readonly port: number
+}
+
+/** Scheme and host of a portal, and the path in front of `/{user}/{secret}`. */
+export interface RestRoot {
+  readonly origin: string
+  readonly root: string
+}
+
+/** Any text. */
+export const text: Kind<string> = simple('text', (input) => input)
+
+/** The name of a queue or exchange. */
+export const name: Kind<string> = simple('a name of up to 255 bytes', (input) =>
+  Buffer.byteLength(input) <= 255 ? input : undefined,
+)
+
+/** A text that is never shown. */
+export const secret: Kind<string> = {
+  is: 'a secret text of at least 16 characters without spaces',
+  parse: (input) =>
+    /^\S{16,}$/.test(input)
+      ? { value: input }
+      : { fault: 'is too short or holds spaces; make one with `openssl rand -hex 24`' },
+  show: () => 'set',
+}
+
+/** Yes or no, in the ways people write it. */
+export const boolean: Kind<boolean> = simple('true or false', (input) => {
+  const word = input.toLowerCase()
+  if (['true', '1', 'yes', 'y', 'on', 't'].includes(word)) return true
+  return ['false', '0', 'no', 'n', 'off', 'f'].includes(word) ? false : undefined
+})
+
+/** A whole number within bounds. */
+export function integer(min: number, max = Number.MAX_SAFE_INTEGER): Kind<number> {
+  return simple(`a whole number ${bounds(min, max)}`, (input) => {
+    const value = /^\d+$/.test(input) ? Number(input) : Number.NaN
+    return value >= min && value <= max ? value : undefined
+  })
+}
+
+/** A number within bounds; fractions are welcome. */
+export function number(min: number, max = Number.MAX_SAFE_INTEGER): Kind<number> {
+  return simple(`a number ${bounds(min, max)}`, (input) => {
+    const value = /^\d+(\.\d+)?$/.test(input) ? Number(input) : Number.NaN
+    return value >= min && value <= max ? value : undefined
+  })
+}
+
+/** One of some words; upper and lower case are the same. */
+export function choice<const W extends string>(...words: readonly W[]): Kind<W> {
+  return simple(`one of ${words.join(', ')}`, (input) =>
+    words.find((word) => word === input.trim().toLowerCase()),
+  )
+}
+
+/** Host names separated by commas; `*` and the literal `['*']` mean any. */
+export const hosts: Kind<readonly string[]> = {
+  is: 'host names separated by commas, or *',
+  parse: (input) => {
+    const names = input.replace(/^\[|\]$/g, '').split(',')
+    return {
+      value: names.map((one) => one.trim().replace(/^(['"])(.*)\1$/, '$2')).filter((one) => one !== ''),
+    }
+  },
+  show: (value) => value.join(','),
+}
+
+/** `embedded`, or the address of RabbitMQ. */
+export const broker: Kind<BrokerAddress> = {
+  is: '`embedded` or an address such as amqp://user:password@host:5672/vhost',
+  parse: (input) => {
+    if (input.trim().toLowerCase() === 'embedded') return { value: { kind: 'embedded' } }
+    const url = URL.canParse(input.trim()) ? new URL(input.trim()) : undefined
+    if (url === undefined || !/^amqps?:$/.test(url.protocol) || url.hostname === '')
+      return { fault: `must be ${broker.is} (write @ : / in a password as %40 %3A %2F)` }
+    return { value: { kind: 'amqp', url: input.trim() } }
+  },
+  show: (value) => (value.kind === 'embedded' ? 'embedded' : maskUrl(value.url)),
+}
+
+/** A file of the embedded database. */
+export const store: Kind<string> = {
+  is: 'sqlite: and a file, such as sqlite:./data/bridge.db',
+  parse: (input) => (/^sqlite:./.test(input) ? { value: input } : { fault: `must be ${store.is}` }),
+  show: (value) => value,
+}
+
+/** The URL of an incoming webhook. */
+export const webhook: Kind<Webhook> = {
+  is: 'the URL of an incoming webhook, such as https://example.bitrix24.com/rest/1/abc123def456/',
+  parse: (input) => {
+    try {
+      return { value: parseWebhook(input) }
+    } catch (error) {
+      const why = error instanceof Error ? error.message.replace(/^The webhook address /, '') : 'is wrong.'
+      return { fault: `${why.replace(/\.$/, '')}; it must be ${webhook.is}` }
+    }
+  },
+  show: maskWebhook,
+}
+
+/** The REST address of a portal without user and secret, such as `https://example.bitrix24.com/rest/`. */
+export const restRoot: Kind<RestRoot> = {
+  is: 'the REST address of a portal without user and secret, such as https://example.bitrix24.com/rest/',
+  parse: (input) => {
+    const url = URL.canParse(input.trim()) ? new URL(input.trim()) : undefined
+    const path = url?.pathname.replace(/\/+$/, '') ?? ''
+    if (url === undefined || !/^https?:$/.test(url.protocol) || /\/rest\/./.test(path) || url.search !== '')
+      return { fault: `must be ${restRoot.is}` }
+    return { value: { origin: url.origin, root: path.replace(/\/{2,}/g, '/') } }
+  },
+  show: (value) => `${value.origin}${value.root}/`,
+}
+
+/** The portal's request limit; `null` is none. */
+export const limits: Kind<RequestLimit | null> = {
+  is: 'standard, enterprise, off, or capacity/requests a second such as 50/2',
+  parse: (input) => {
+    const value = parseRequestLimit(input)
+    return value === undefined ? { fault: `must be ${limits.is}, not "${input}"` } : { value }
+  },
+  show: (value) => (value === null ? 'off' : `${value.capacity}/${value.drainPerSecond}`),
+}
+
+/** `host:port`, `[::1]:port` or a port alone. */
+export const http: Kind<HttpAddress> = {
+  is: 'host:port such as 127.0.0.1:8000 (port 0 takes a free one)',
+  parse: (input) => {
+    const match = /^(?:(\[[\da-f:.]+\]|[^\s:/[\]]+):)?(\d{1,5})$/i.exec(input.trim())
+    const port = Number(match?.[2])
+    if (match === null || port > 65535) return { fault: `must be ${http.is}, not "${input}"` }
+    return { value: { host: (match[1] ?? '127.0.0.1').replace(/^\[|\]$/g, ''), port } }
+  },
+  show: (value) => `${value.host.includes(':') ? `[${value.host}]` : value.host}:${value.port}`,
+}
+
+/** An address for people: no password, no query. */
+export function maskUrl(address: string): string {
+  if (!URL.canParse(address)) return '•••'
+  const url = new URL(address)
+  const user = url.username === '' ? '' : `${url.username}${url.password === '' ? '' : ':•••'}@`
+  return `${url.protocol}//${user}${url.host}${url.pathname}${url.search === '' ? '' : '?•••'}`
+}
+
+function bounds(min: number, max: number): string {
+  return max === Number.MAX_SAFE_INTEGER ? `from ${min}` : `from ${min} to ${max}`
+}
+
+/** A kind without secrets, whose fault may repeat what was written. */
+function simple<T>(is: string, read: (input: string) => T | undefined): Kind<T> {
+  return {
+    is,
+    parse: (input) => {
+      const value = read(input.trim())
+      return value === undefined ? { fault: `must be ${is}, not "${input.slice(0, 60)}"` } : { value }
+    },
+    show: String,
+  }
+}
