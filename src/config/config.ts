@@ -8,6 +8,7 @@ export interface NativeContractConfig {
   readonly name: 'native'
   readonly commandQueue: string
   readonly replyQueue: string
+  readonly deadQueue: string
 }
 
 /** The JSON envelope of the Python program, with its exchange and keys. */
@@ -20,10 +21,12 @@ export interface Bitrix24BridgeContractConfig {
   readonly exchangeType: 'topic' | 'direct' | 'fanout' | 'headers'
   readonly exchangeDurable: boolean
   readonly queueDurable: boolean
-  readonly commandKey: string
-  readonly replyKey: string
+  readonly commandRoutingKey: string
+  readonly replyRoutingKey: string
   /** A command with `reply_to` gets its reply there instead of by the exchange. */
-  readonly replyToAllowed: boolean
+  readonly allowReplyTo: boolean
+  /** `result` is always an array; false gives one bare object where there is exactly one. */
+  readonly many: boolean
 }
 
 /** Commands in AMQP headers, replies as the portal wrote them. */
@@ -32,11 +35,17 @@ export interface RabbitmqToBitrix24ContractConfig {
   readonly strict: boolean
   readonly commandQueue: string
   /** Name of the exchange or queue for replies, by `replyMode`. */
-  readonly replyName: string
+  readonly out: string
   readonly replyMode: 'auto' | 'exchange' | 'queue' | 'reply_to'
   readonly strictOrder: boolean
   /** Where the users and tokens of the messages are good. */
   readonly rest: RestRoot
+}
+
+/** A file of certificates to trust besides the system's. */
+export interface CertificateAuthority {
+  readonly file: string
+  readonly pem: string
 }
 
 /** How messages are written, with what that contract needs to know. */
@@ -65,8 +74,8 @@ export interface Config {
     readonly corsHosts: readonly string[]
   }
   readonly adminToken: string | undefined
-  /** PEM text of an additional certificate authority. */
-  readonly tlsCa: string | undefined
+  /** An additional certificate authority: its file, by full path, and the PEM text in it. */
+  readonly tlsCa: CertificateAuthority | undefined
   readonly ledgerRetentionMs: number
   readonly drainTimeoutMs: number
   readonly maxBodyBytes: number
@@ -80,7 +89,7 @@ export interface Config {
 export interface ConfigParts {
   readonly values: SettingValues
   readonly rest: RestRoot | undefined
-  readonly tlsCa: string | undefined
+  readonly tlsCa: CertificateAuthority | undefined
   /** Output goes to a terminal. */
   readonly tty: boolean
 }
@@ -114,7 +123,7 @@ function contractOf({ values, rest }: ConfigParts): ContractConfig {
   const { commandQueue, replyQueue, contractStrict: strict } = values
   switch (values.contract ?? 'native') {
     case 'native':
-      return { name: 'native', commandQueue, replyQueue }
+      return { name: 'native', commandQueue, replyQueue, deadQueue: values.deadQueue }
     case 'bitrix24-bridge':
       return {
         name: 'bitrix24-bridge',
@@ -125,19 +134,20 @@ function contractOf({ values, rest }: ConfigParts): ContractConfig {
         exchangeType: values.exchangeType,
         exchangeDurable: values.exchangeDurable,
         queueDurable: values.queueDurable,
-        commandKey: values.commandKey,
-        replyKey: values.replyKey,
-        replyToAllowed: values.replyToAllowed,
+        commandRoutingKey: values.commandKey,
+        replyRoutingKey: values.replyKey,
+        allowReplyTo: values.replyToAllowed,
+        many: values.replyMany,
       }
     case 'rabbitmq-to-bitrix24':
       return {
         name: 'rabbitmq-to-bitrix24',
         strict,
         commandQueue,
-        replyName: replyQueue,
+        out: replyQueue,
         replyMode: values.replyMode,
         strictOrder: values.strictOrder,
-        rest: rest ?? { origin: '', root: '/rest' },
+        rest: rest ?? { origin: '', domain: '', root: '/rest' },
       }
   }
 }

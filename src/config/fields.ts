@@ -175,6 +175,14 @@ export const FIELDS = {
       'rabbitmq-to-bitrix24': ['AMPQOUT', 'AMQPOUT'],
     },
   },
+  deadQueue: {
+    group: QUEUES,
+    env: 'BRIDGE_DEAD_QUEUE',
+    flag: '--dead-queue <name>',
+    kind: kind.name,
+    default: 'b24.dead',
+    about: 'With native: queue for what had to be set aside.',
+  },
   replyMode: {
     group: QUEUES,
     env: 'BRIDGE_REPLY_MODE',
@@ -190,6 +198,15 @@ export const FIELDS = {
     kind: kind.boolean,
     default: 'false',
     about: 'With bitrix24-bridge: a command with reply_to gets its reply there instead.',
+  },
+  replyMany: {
+    group: QUEUES,
+    env: 'BRIDGE_REPLY_MANY',
+    flag: '--reply-many <yes>',
+    kind: kind.boolean,
+    default: 'true',
+    about:
+      'With bitrix24-bridge: the result is always an array; false gives a bare object where there is one.',
   },
   strictOrder: {
     group: QUEUES,
@@ -259,7 +276,6 @@ export const FIELDS = {
     flag: '--prefetch <count>',
     kind: kind.integer(1, 65535),
     default: '500',
-    unit: 'commands',
     about: 'Commands taken from the queue and not yet answered, at most.',
   },
 
@@ -276,10 +292,11 @@ export const FIELDS = {
     group: SENDING,
     env: 'BRIDGE_OPERATING_LIMIT',
     flag: '--operating-limit <seconds>',
-    kind: kind.number(1, 3600),
+    kind: kind.number(0, 3600),
     default: '480',
     unit: 'seconds',
-    about: 'Seconds that one method may use within ten minutes before the portal blocks it.',
+    about:
+      'Seconds that one method may use within ten minutes before the portal blocks it; 0 stops our own watch.',
   },
   maxInFlight: {
     group: SENDING,
@@ -287,7 +304,6 @@ export const FIELDS = {
     flag: '--max-in-flight <count>',
     kind: kind.integer(1, 1000),
     default: '10',
-    unit: 'requests',
     about: 'Requests under way to one portal at once, at most.',
   },
   requestTimeout: {

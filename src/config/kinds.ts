@@ -27,6 +27,8 @@ export interface HttpAddress {
 /** Scheme and host of a portal, and the path in front of `/{user}/{secret}`. */
 export interface RestRoot {
   readonly origin: string
+  /** Host and port. */
+  readonly domain: string
   readonly root: string
 }
 
@@ -40,11 +42,8 @@ export const name: Kind<string> = simple('a name of up to 255 bytes', (input) =>
 
 /** A text that is never shown. */
 export const secret: Kind<string> = {
-  is: 'a secret text of at least 16 characters without spaces',
-  parse: (input) =>
-    /^\S{16,}$/.test(input)
-      ? { value: input }
-      : { fault: 'is too short or holds spaces; make one with `openssl rand -hex 24`' },
+  is: 'a secret text without spaces, best made with `openssl rand -hex 24`',
+  parse: (input) => (/^\S+$/.test(input) ? { value: input } : { fault: `must be ${secret.is}` }),
   show: () => 'set',
 }
 
@@ -90,17 +89,26 @@ export const hosts: Kind<readonly string[]> = {
   show: (value) => value.join(','),
 }
 
-/** `embedded`, or the address of RabbitMQ. */
+/** `embedded`, or the address of RabbitMQ; several addresses of one cluster stand with commas between them. */
 export const broker: Kind<BrokerAddress> = {
   is: '`embedded` or an address such as amqp://user:password@host:5672/vhost',
   parse: (input) => {
-    if (input.trim().toLowerCase() === 'embedded') return { value: { kind: 'embedded' } }
-    const url = URL.canParse(input.trim()) ? new URL(input.trim()) : undefined
-    if (url === undefined || !/^amqps?:$/.test(url.protocol) || url.hostname === '')
-      return { fault: `must be ${broker.is} (write @ : / in a password as %40 %3A %2F)` }
-    return { value: { kind: 'amqp', url: input.trim() } }
+    const trimmed = input.trim()
+    if (trimmed.toLowerCase() === 'embedded') return { value: { kind: 'embedded' } }
+    const valid = trimmed
+      .split(',')
+      .every((one) => /^amqps?:\/\/./i.test(one.trim()) && URL.canParse(one.trim()))
+    return valid
+      ? { value: { kind: 'amqp', url: trimmed } }
+      : { fault: `must be ${broker.is} (in a password write @ : / and comma as %40 %3A %2F %2C)` }
   },
-  show: (value) => (value.kind === 'embedded' ? 'embedded' : maskUrl(value.url)),
+  show: (value) => {
+    if (value.kind === 'embedded') return 'embedded'
+    return value.url
+      .split(',')
+      .map((one) => maskUrl(one.trim()))
+      .join(',')
+  },
 }
 
 /** A file of the embedded database. */
@@ -129,10 +137,10 @@ export const restRoot: Kind<RestRoot> = {
   is: 'the REST address of a portal without user and secret, such as https://example.bitrix24.com/rest/',
   parse: (input) => {
     const url = URL.canParse(input.trim()) ? new URL(input.trim()) : undefined
-    const path = url?.pathname.replace(/\/+$/, '') ?? ''
-    if (url === undefined || !/^https?:$/.test(url.protocol) || /\/rest\/./.test(path) || url.search !== '')
+    const root = url?.pathname.replace(/\/{2,}/g, '/').replace(/\/$/, '') ?? ''
+    if (url === undefined || !/^https?:$/.test(url.protocol) || !root.endsWith('/rest') || url.search !== '')
       return { fault: `must be ${restRoot.is}` }
-    return { value: { origin: url.origin, root: path.replace(/\/{2,}/g, '/') } }
+    return { value: { origin: url.origin, domain: url.host.toLowerCase(), root } }
   },
   show: (value) => `${value.origin}${value.root}/`,
 }

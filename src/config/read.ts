@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { ConfigError } from '../model/errors.ts'
-import { buildConfig, type Config } from './config.ts'
+import { buildConfig, type CertificateAuthority, type Config } from './config.ts'
 import {
   type ContractName,
   defaultText,
@@ -207,7 +207,8 @@ function chooseContract(
 /** Where the messages of rabbitmq-to-bitrix24 are sent: the given address, or that of the default portal. */
 function restOf(values: SettingValues): RestRoot | undefined {
   if (values.rest !== undefined) return values.rest
-  return values.portal && { origin: values.portal.origin, root: values.portal.root }
+  const { portal } = values
+  return portal && { origin: portal.origin, domain: portal.domain, root: portal.root }
 }
 
 /** Faults that only show when the settings are seen together. */
@@ -248,16 +249,20 @@ function warnings(values: SettingValues): string[] {
           'The HTTP server listens beyond this machine and BRIDGE_ADMIN_TOKEN is not set; the administration stays closed.',
         ]
       : []),
+    ...((values.adminToken?.length ?? 16) < 16
+      ? ['BRIDGE_ADMIN_TOKEN is short enough to be guessed; make one with `openssl rand -hex 24`.']
+      : []),
     ...(plain
       ? ['BRIDGE_PORTAL begins with http://, so the webhook travels unencrypted; use https://.']
       : []),
   ]
 }
 
-function readPem(file: string | undefined, cwd: string, faults: string[]): string | undefined {
+function readPem(file: string | undefined, cwd: string, faults: string[]): CertificateAuthority | undefined {
   if (file === undefined) return undefined
-  const pem = readText(resolve(cwd, file))
-  if (pem?.includes('-----BEGIN CERTIFICATE-----')) return pem
+  const path = resolve(cwd, file)
+  const pem = readText(path)
+  if (pem?.includes('-----BEGIN CERTIFICATE-----')) return { file: path, pem }
   faults.push(
     pem === undefined
       ? `BRIDGE_TLS_CA names ${file}, which cannot be read; check the path.`

@@ -36,9 +36,10 @@ describe('variables of bitrix24-bridge', () => {
         exchangeType: 'topic',
         exchangeDurable: true,
         queueDurable: true,
-        commandKey: 'send.command',
-        replyKey: 'send.info',
-        replyToAllowed: false,
+        commandRoutingKey: 'send.command',
+        replyRoutingKey: 'send.info',
+        allowReplyTo: false,
+        many: true,
       },
     })
     expect(shown(PORTAL, 'contract')).toMatchObject({ source: 'because BITRIX24_DOMAIN is set' })
@@ -50,11 +51,11 @@ describe('variables of bitrix24-bridge', () => {
     ['RABBITMQ_EXCHANGE_TYPE', 'strange', { exchangeType: 'topic' }],
     ['RABBITMQ_EXCHANGE_DURABLE', 'False', { exchangeDurable: false }],
     ['RABBITMQ_QUEUE_DURABLE', '0', { queueDurable: false }],
-    ['RABBITMQ_ROUTING_KEY', 'r', { replyKey: 'r' }],
+    ['RABBITMQ_ROUTING_KEY', 'r', { replyRoutingKey: 'r' }],
     ['RABBITMQ_SEND_MESSAGE_QUEUE', 'info', { replyQueue: 'info' }],
     ['RABBITMQ_MESSAGE_QUEUE', 'info', { replyQueue: 'info' }],
     ['RABBITMQ_COMMAND_QUEUE', 'command', { commandQueue: 'command' }],
-    ['RABBITMQ_COMMAND_ROUTING_KEY', 'c', { commandKey: 'c' }],
+    ['RABBITMQ_COMMAND_ROUTING_KEY', 'c', { commandRoutingKey: 'c' }],
   ])('%s=%s selects the contract and is used', (name, value, expected) => {
     expect(read({ [name]: value }).config?.contract).toMatchObject({ name: 'bitrix24-bridge', ...expected })
   })
@@ -184,9 +185,9 @@ describe('variables of RabbitMQtoBitrix24', () => {
       contract: {
         name: 'rabbitmq-to-bitrix24',
         commandQueue: 'bitrix24in',
-        replyName: 'bitrix24out',
+        out: 'bitrix24out',
         replyMode: 'auto',
-        rest: { origin: 'https://box.example', root: '/rest' },
+        rest: { origin: 'https://box.example', domain: 'box.example', root: '/rest' },
       },
     })
   })
@@ -200,7 +201,7 @@ describe('variables of RabbitMQtoBitrix24', () => {
     expect(faults).toEqual([])
     expect(config?.contract).toMatchObject({
       commandQueue: 'AMQPIN' in env ? 'in' : 'bitrix24in',
-      replyName: 'AMQPOUT' in env ? 'out' : 'bitrix24out',
+      out: 'AMQPOUT' in env ? 'out' : 'bitrix24out',
     })
   })
 
@@ -249,7 +250,7 @@ describe('variables of the Django client', () => {
       broker: { url: 'amqp://u:p@mq/' },
       contract: {
         name: 'bitrix24-bridge',
-        commandKey: 'to.bridge',
+        commandRoutingKey: 'to.bridge',
         replyQueue: 'info',
         commandQueue: 'cmd',
         exchange: 'ex',

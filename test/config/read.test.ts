@@ -26,7 +26,12 @@ describe('defaults', () => {
       store: 'sqlite:./data/bridge.db',
       portal: undefined,
       limit: { capacity: 50, drainPerSecond: 2 },
-      contract: { name: 'native', commandQueue: 'b24.commands', replyQueue: 'b24.replies' },
+      contract: {
+        name: 'native',
+        commandQueue: 'b24.commands',
+        replyQueue: 'b24.replies',
+        deadQueue: 'b24.dead',
+      },
       topology: 'declare',
       prefetch: 500,
       maxInFlight: 10,
@@ -81,13 +86,14 @@ describe('every setting', () => {
 
   it.each([
     ['contractStrict', 'yes', { strict: true }],
-    ['replyToAllowed', '1', { replyToAllowed: true }],
+    ['replyToAllowed', '1', { allowReplyTo: true }],
+    ['replyMany', 'false', { many: false }],
     ['exchange', 'ex', { exchange: 'ex' }],
     ['exchangeType', 'DIRECT', { exchangeType: 'direct' }],
     ['exchangeDurable', 'off', { exchangeDurable: false }],
     ['queueDurable', 'false', { queueDurable: false }],
-    ['commandKey', 'c.k', { commandKey: 'c.k' }],
-    ['replyKey', 'r.k', { replyKey: 'r.k' }],
+    ['commandKey', 'c.k', { commandRoutingKey: 'c.k' }],
+    ['replyKey', 'r.k', { replyRoutingKey: 'r.k' }],
   ] as const)('%s is an option of bitrix24-bridge', (key, text, expected) => {
     const env = { BRIDGE_CONTRACT: 'bitrix24-bridge', [FIELDS[key].env]: text }
     expect(read(env).config?.contract).toMatchObject(expected)
@@ -96,8 +102,12 @@ describe('every setting', () => {
   it.each([
     ['replyMode', 'reply_to', { replyMode: 'reply_to' }],
     ['strictOrder', 'true', { strictOrder: true }],
-    ['replyQueue', 'back', { replyName: 'back' }],
-    ['rest', 'https://box.example//rest', { rest: { origin: 'https://box.example', root: '/rest' } }],
+    ['replyQueue', 'back', { out: 'back' }],
+    [
+      'rest',
+      'https://box.example//rest',
+      { rest: { origin: 'https://box.example', domain: 'box.example', root: '/rest' } },
+    ],
   ] as const)('%s is an option of rabbitmq-to-bitrix24', (key, text, expected) => {
     const env = {
       BRIDGE_CONTRACT: 'rabbitmq-to-bitrix24',
@@ -197,7 +207,7 @@ describe('faults', () => {
     const { faults } = read({
       BRIDGE_BROKER: 'amqp//me:topsecret123@mq',
       BRIDGE_PORTAL: 'https://example.bitrix24.com/rest/x/topsecret123/',
-      BRIDGE_ADMIN_TOKEN: 'topsecret123',
+      BRIDGE_ADMIN_TOKEN: 'topsecret123 and more',
       BRIDGE_REST: WEBHOOK,
       BRIDGE_STORE: 'postgres://me:topsecret123@db/x',
     })
@@ -219,7 +229,7 @@ describe('faults', () => {
 
   it('says what is wrong with the file of a certificate authority', () => {
     const cwd = folder({ 'ca.pem': '-----BEGIN CERTIFICATE-----\nAA\n', 'key.txt': 'nothing' })
-    expect(readConfig({ env: { BRIDGE_TLS_CA: 'ca.pem' }, cwd }).tlsCa).toContain('BEGIN CERTIFICATE')
+    expect(readConfig({ env: { BRIDGE_TLS_CA: 'ca.pem' }, cwd }).tlsCa?.pem).toContain('BEGIN CERTIFICATE')
     expect(readSettings({ env: { BRIDGE_TLS_CA: 'key.txt' }, cwd }).faults[0]).toMatch(/no PEM certificate/)
     expect(readSettings({ env: { BRIDGE_TLS_CA: 'none' }, cwd }).faults[0]).toMatch(/cannot be read/)
   })
@@ -236,6 +246,7 @@ describe('shown values', () => {
     expect(shown.broker).toBe('amqps://me:•••@mq.example/v?•••')
     expect(shown.portal).toBe('https://example.bitrix24.com/rest/1/•••/')
     expect(shown.adminToken).toBe('set')
+    expect(read({ BRIDGE_ADMIN_TOKEN: 'short' }).notes.join()).toMatch(/BRIDGE_ADMIN_TOKEN is short/)
     expect(read({}).settings.find((setting) => setting.key === 'adminToken')?.text).toBe('not set')
   })
 })
