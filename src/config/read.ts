@@ -1,8 +1,6 @@
-import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
-import { parseEnv } from 'node:util'
 import { ConfigError } from '../model/errors.ts'
-import { buildConfig, type CertificateAuthority, type Config } from './config.ts'
+import { missing, readPem, restOf, warnings } from './checks.ts'
+import { buildConfig, type Config } from './config.ts'
 import {
   type ContractName,
   defaultText,
@@ -12,26 +10,17 @@ import {
   type SettingKey,
   type SettingValues,
 } from './fields.ts'
-import type { RestRoot } from './kinds.ts'
-import { nearest } from './nearest.ts'
-import { clientVariables, type Found, olderPrograms, readOlder, type Variables } from './older.ts'
+import { olderPrograms, readOlder, type Variables } from './older.ts'
+import { type Environment, readVariables, unknownNames, type VariableSources } from './variables.ts'
 
-/** Variables by name, as `process.env` has them. */
-export type Environment = Readonly<Record<string, string | undefined>>
+export type { Environment } from './variables.ts'
 
 /** Where settings come from. Nothing else is looked at. */
-export interface ConfigSources {
-  readonly env: Environment
-  /** Folder in which `.env` is looked for and from which file names count. */
-  readonly cwd: string
-  /** A file to read instead of `.env`; it must exist. */
-  readonly envFile?: string
+export interface ConfigSources extends VariableSources {
   /** Texts of flags by the key of the setting; they win over everything. */
   readonly flags?: Partial<Record<SettingKey, string>>
   /** Output goes to a terminal; false unless said otherwise. */
   readonly tty?: boolean
-  /** `client` also reads the `BB_RABBITMQ_*` variables of the Django client, for sending commands. */
-  readonly side?: 'service' | 'client'
   /** Settings that must be there for what is about to happen. */
   readonly needs?: readonly 'portal'[]
 }
@@ -118,7 +107,9 @@ export function readSettings(sources: ConfigSources): Reading {
   if (faults.length > 0) return { contract: contract.name, settings, faults, notes, config: undefined }
   const checked = values as SettingValues
   const rest = restOf(checked)
-  faults.push(...missing(checked, rest, older, sources))
+  const brokerMissing =
+    older && settings.some((setting) => setting.key === 'broker' && setting.source === 'default')
+  faults.push(...missing(checked, { rest, brokerMissing, needs: sources.needs ?? [] }))
   notes.push(...warnings(checked))
   const tlsCa = readPem(checked.tlsCa, sources.cwd, faults)
   const config =
@@ -142,45 +133,6 @@ function ownText(key: SettingKey, sources: ConfigSources, variables: Variables):
   return found && { text: found.text, label: field.env, source: `${found.source} ${field.env}` }
 }
 
-/** Environment over `.env` over `env.dev`; the last only where bitrix24-bridge read it too. */
-function readVariables(sources: ConfigSources, faults: string[]): Variables {
-  const variables = new Map<string, Found>()
-  const add = (values: Environment, source: string): void => {
-    for (const [name, text] of Object.entries(values))
-      if (text !== undefined && text.trim() !== '' && !variables.has(name))
-        variables.set(name, { text, source })
-  }
-  add(sources.env, 'environment')
-  const file = readText(resolve(sources.cwd, sources.envFile ?? '.env'))
-  if (file !== undefined) add(parseEnv(file), sources.envFile ?? '.env')
-  else if (sources.envFile !== undefined)
-    faults.push(`The file ${sources.envFile} cannot be read; check the name given with --env-file.`)
-
-  const client = (known: Variables): Variables => (sources.side === 'client' ? clientVariables(known) : known)
-  const debug = FIELDS.strictOrder.kind.parse(variables.get('DEBUG')?.text ?? 'true')
-  const development = readText(resolve(sources.cwd, 'env.dev'))
-  if (development !== undefined && 'value' in debug && debug.value) {
-    const before = new Map(variables)
-    add(parseEnv(development), 'env.dev')
-    if (!olderPrograms(variables).has('bitrix24-bridge')) return client(before)
-  }
-  return client(variables)
-}
-
-/** Names that begin with `BRIDGE_` and are no setting. Kubernetes' own variables for a service called bridge are left alone. */
-function unknownNames(variables: Variables): string[] {
-  const known: readonly string[] = SETTINGS.map((field) => field.env)
-  const service = variables.has('BRIDGE_SERVICE_HOST')
-  return [...variables.entries()]
-    .filter(([name]) => name.startsWith('BRIDGE_') && !known.includes(name))
-    .filter(([name]) => !(service && /^BRIDGE_(SERVICE_(HOST|PORT)|PORT($|_\d))/.test(name)))
-    .map(([name, { source }]) => {
-      const meant = nearest(name, known)
-      const advice = meant === undefined ? 'remove it' : `did you mean ${meant}?`
-      return `${name} (${source}) is not a setting; ${advice}${meant === undefined ? '.' : ''}`
-    })
-}
-
 /** What is said, or else what the variables of the older programs give away, or else native. */
 function chooseContract(
   sources: ConfigSources,
@@ -202,79 +154,4 @@ function chooseContract(
   if (first === undefined)
     return { name: 'native', text: 'native', label: 'BRIDGE_CONTRACT', source: 'default' }
   return { name: first, text: first, label: 'BRIDGE_CONTRACT', source: `because ${names[0]} is set` }
-}
-
-/** Where the messages of rabbitmq-to-bitrix24 are sent: the given address, or that of the default portal. */
-function restOf(values: SettingValues): RestRoot | undefined {
-  if (values.rest !== undefined) return values.rest
-  const { portal } = values
-  return portal && { origin: portal.origin, domain: portal.domain, root: portal.root }
-}
-
-/** Faults that only show when the settings are seen together. */
-function missing(
-  values: SettingValues,
-  rest: RestRoot | undefined,
-  older: boolean,
-  sources: ConfigSources,
-): string[] {
-  const faults: string[] = []
-  const contract = values.contract ?? 'native'
-  if (contract === 'rabbitmq-to-bitrix24' && rest === undefined)
-    faults.push(
-      'B24REST is not set; give it the REST address of the portal, such as https://example.bitrix24.com/rest/.',
-    )
-  if (contract === 'rabbitmq-to-bitrix24' && older && values.broker.kind === 'embedded')
-    faults.push(
-      'AMPQURL is not set; give it the address of RabbitMQ, such as amqp://user:password@host:5672/.',
-    )
-  if (contract !== 'rabbitmq-to-bitrix24' && sources.needs?.includes('portal') && values.portal === undefined)
-    faults.push(
-      'BRIDGE_PORTAL is not set; give it the URL of an incoming webhook (Bitrix24: Developer resources → Inbound webhook), or try `b24-bridge sandbox`.',
-    )
-  if (contract !== 'rabbitmq-to-bitrix24' && values.commandQueue === values.replyQueue)
-    faults.push(
-      `BRIDGE_COMMAND_QUEUE and BRIDGE_REPLY_QUEUE are both "${values.commandQueue}"; replies need a name of their own.`,
-    )
-  return faults
-}
-
-function warnings(values: SettingValues): string[] {
-  const outside = !['127.0.0.1', 'localhost', '::1'].includes(values.http.host)
-  const plain =
-    values.portal?.origin.startsWith('http:') && !/^(localhost|127\.|\[::1\])/.test(values.portal.domain)
-  return [
-    ...(outside && values.adminToken === undefined
-      ? [
-          'The HTTP server listens beyond this machine and BRIDGE_ADMIN_TOKEN is not set; the administration stays closed.',
-        ]
-      : []),
-    ...((values.adminToken?.length ?? 16) < 16
-      ? ['BRIDGE_ADMIN_TOKEN is short enough to be guessed; make one with `openssl rand -hex 24`.']
-      : []),
-    ...(plain
-      ? ['BRIDGE_PORTAL begins with http://, so the webhook travels unencrypted; use https://.']
-      : []),
-  ]
-}
-
-function readPem(file: string | undefined, cwd: string, faults: string[]): CertificateAuthority | undefined {
-  if (file === undefined) return undefined
-  const path = resolve(cwd, file)
-  const pem = readText(path)
-  if (pem?.includes('-----BEGIN CERTIFICATE-----')) return { file: path, pem }
-  faults.push(
-    pem === undefined
-      ? `BRIDGE_TLS_CA names ${file}, which cannot be read; check the path.`
-      : `BRIDGE_TLS_CA names ${file}, which holds no PEM certificate; give the file of the certificate authority.`,
-  )
-  return undefined
-}
-
-function readText(file: string): string | undefined {
-  try {
-    return readFileSync(file, 'utf8')
-  } catch {
-    return undefined
-  }
 }

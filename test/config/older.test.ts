@@ -207,6 +207,8 @@ describe('variables of RabbitMQtoBitrix24', () => {
 
   it('are asked for by name when one is missing', () => {
     expect(read({ AMPQIN: 'in' }).faults.join()).toMatch(/B24REST is not set.*AMPQURL is not set/)
+    const embedded = { AMPQIN: 'in', B24REST: FOUR.B24REST, BRIDGE_BROKER: 'embedded' }
+    expect(read(embedded).faults).toEqual([])
   })
 })
 
