@@ -1,0 +1,297 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import type { Address, Broker, Consumer, Delivery, Message } from '../../brokers/broker.ts'
+import type { Command } from '../../model/command.ts'
+import { BridgeError, CommandError } from '../../model/errors.ts'
+import type { Outcome } from '../../model/outcome.ts'
+import type { Contract } from '../contracts/contract.ts'
+import type { Portal, Portals } from '../portals.ts'
+import { createInHand, type InHand } from './in-hand.ts'
+import { decodeKept, type KeptReply, type Ledger, LedgerEntry, requestHash } from './ledger.ts'
+import { keepDead, publishReply } from './reply.ts'
+import { isReadCommand, type RunOptions, rejected, runCommand } from './run.ts'
+import { isOurTrouble, settlement } from './settle.ts'
+
+/** One settled command, for logs and metrics; holds no parameters and no secret. */
+export interface SettledReport {
+  readonly queue: string
+  readonly contract: string
+  readonly messageId: string | undefined
+  readonly portal: string | undefined
+  readonly action: Command['action'] | undefined
+  readonly method: string | undefined
+  readonly outcome: Outcome['kind'] | 'requeued'
+  readonly status: number
+  readonly code: string | undefined
+  readonly attempts: number
+  readonly redelivered: boolean
+  /** The reply came from the ledger or from an earlier delivery of the same message. */
+  readonly replayed: boolean
+  /** From the delivery to the confirmed reply. */
+  readonly ms: number
+}
+
+export interface ConsumeSettings {
+  readonly broker: Broker
+  readonly queue: string
+  readonly prefetch: number
+  readonly contract: Contract
+  readonly portals: Portals
+  /** Remembers writes with a message id; without it a redelivered write runs again. */
+  readonly ledger?: Ledger
+  readonly replyAddress: (message: Message) => Address
+  /** Queue for copies of what cannot end well. */
+  readonly deadQueue: string
+  /** Run one command after another, in order of arrival. */
+  readonly strictOrder?: boolean
+  readonly run?: Pick<RunOptions, 'countLists' | 'maxListBytes'>
+  readonly now: () => number
+  readonly newId: () => string
+  readonly onSettled: (report: SettledReport) => void
+  readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
+}
+
+/** A queue being served. */
+export interface CommandConsumer {
+  /** Commands between delivery and acknowledgement. */
+  readonly inHand: number
+  /**
+   * Takes no more deliveries, withdraws and hands back what was not sent, and waits for the rest, at most
+   * `boundMs`. True when nothing is left in hand.
+   */
+  drain(boundMs: number): Promise<boolean>
+}
+
+/** Begins to serve a queue of commands: parse, run, reply, acknowledge; every delivery ends exactly once. */
+export async function consumeCommands(settings: ConsumeSettings): Promise<CommandConsumer> {
+  const server = new QueueServer(settings)
+  await server.start()
+  return server
+}
+
+/** Ended commands that are remembered, in case their acknowledgement got lost with the connection. */
+const REMEMBERED = 20_000
+/** Pause before a delivery is handed back because the store or the broker is away. */
+const PAUSE_MS = 1000
+
+class QueueServer implements CommandConsumer {
+  readonly #settings: ConsumeSettings
+  readonly #jobs: InHand = createInHand(REMEMBERED)
+  readonly #stop = new AbortController()
+  readonly #running = new Set<Promise<void>>()
+  #consumer: Consumer | undefined
+
+  constructor(settings: ConsumeSettings) {
+    this.#settings = settings
+  }
+
+  get inHand(): number {
+    return this.#running.size
+  }
+
+  async start(): Promise<void> {
+    const { broker, queue, prefetch } = this.#settings
+    this.#consumer = await broker.consume(queue, { prefetch }, (delivery) => {
+      const running = this.#take(delivery).finally(() => this.#running.delete(running))
+      this.#running.add(running)
+    })
+  }
+
+  async drain(boundMs: number): Promise<boolean> {
+    await this.#consumer?.stop()
+    this.#stop.abort()
+    const bound = sleep(boundMs, undefined, { ref: false })
+    while (this.#running.size > 0) {
+      const over = await Promise.race([
+        Promise.allSettled(this.#running).then(() => false),
+        bound.then(() => true),
+      ])
+      if (over) return false
+    }
+    return true
+  }
+
+  /** Keeps a delivery that comes back at once from turning in a circle; ends early when we shut down. */
+  async #pause(): Promise<void> {
+    await sleep(PAUSE_MS, undefined, { signal: this.#stop.signal }).catch(() => undefined)
+  }
+
+  /** One delivery from arrival to its end; never rejects. */
+  async #take(delivery: Delivery): Promise<void> {
+    const startedAt = this.#settings.now()
+    const { message } = delivery
+    const generation = this.#settings.broker.state().reconnects
+    const identity = message.messageId ?? requestHash(message)
+    const twin = delivery.redelivered ? this.#jobs.claim(identity, generation) : undefined
+    if (twin !== undefined && (await twin.end)) {
+      delivery.ack()
+      this.#settings.log('command.twin', { queue: delivery.queue, messageId: message.messageId })
+      return
+    }
+    let end: (replied: boolean) => void = () => undefined
+    this.#jobs.add({
+      identity,
+      generation,
+      end: new Promise((resolve) => {
+        end = resolve
+      }),
+    })
+    try {
+      const report = await this.#process(delivery)
+      end(report.outcome !== 'requeued')
+      this.#settings.onSettled({ ...report, ms: this.#settings.now() - startedAt })
+    } catch (error) {
+      end(false)
+      await this.#pause()
+      delivery.requeue()
+      this.#settings.log('command.requeued', {
+        queue: delivery.queue,
+        messageId: message.messageId,
+        code: error instanceof BridgeError ? error.code : 'INTERNAL_ERROR',
+        reason: error instanceof Error ? error.message : String(error),
+      })
+    }
+  }
+
+  async #process(delivery: Delivery): Promise<Omit<SettledReport, 'ms'>> {
+    const { contract } = this.#settings
+    const { message } = delivery
+    let command: Command | undefined
+    let outcome: Outcome | undefined
+    try {
+      command = contract.parse(message)
+    } catch (error) {
+      outcome = rejected(error)
+    }
+    const entry = command === undefined ? undefined : this.#entryFor(delivery, command)
+    const replayed = entry === undefined ? undefined : await this.#fromLedger(entry)
+    if (replayed?.reply !== undefined) {
+      await publishReply(this.#settings, delivery, replayed.reply)
+      delivery.ack()
+      return this.#report(delivery, command, { kind: 'done', status: 200, attempts: 0 }, undefined, true)
+    }
+    outcome ??= replayed?.outcome
+    let portal: Portal | undefined
+    if (command !== undefined && outcome === undefined) {
+      try {
+        portal = this.#settings.portals.find(command)
+        outcome = await runCommand(this.#ordered(command), portal, {
+          ...this.#settings.run,
+          source: delivery.queue,
+          signal: this.#stop.signal,
+          ...(entry === undefined ? {} : { beforeSend: entry.started }),
+        })
+      } catch (error) {
+        outcome = rejected(error)
+      }
+    }
+    return this.#settle(delivery, command, outcome as Outcome, {
+      entry,
+      portal,
+      replayed: replayed !== undefined,
+    })
+  }
+
+  async #settle(
+    delivery: Delivery,
+    command: Command | undefined,
+    outcome: Outcome,
+    known: { entry: LedgerEntry | undefined; portal: Portal | undefined; replayed: boolean },
+  ): Promise<Omit<SettledReport, 'ms'>> {
+    const { contract, now, newId, replyAddress, deadQueue } = this.#settings
+    const { message } = delivery
+    const { entry, portal } = known
+    const decided = settlement(outcome, command !== undefined)
+    if (decided === 'requeue') {
+      await entry?.forget()
+      if (isOurTrouble(outcome)) await this.#pause()
+      delivery.requeue()
+      return { ...this.#report(delivery, command, outcome, portal, false), outcome: 'requeued' }
+    }
+    const context = { now: now(), newId: newId(), ...(portal === undefined ? {} : { portal: portal.domain }) }
+    const reply: KeptReply = {
+      address: replyAddress(message),
+      message: contract.reply(message, command, outcome, context),
+    }
+    if (entry?.begun === true) await (outcome.kind === 'failed' ? entry.forget() : entry.done(reply))
+    await publishReply(this.#settings, delivery, reply)
+    if (decided === 'reply-and-keep') await keepDead(this.#settings, delivery, outcome)
+    delivery.ack()
+    return this.#report(delivery, command, outcome, portal, known.replayed)
+  }
+
+  /** The ledger's page for this command; only writes with a message id have one. */
+  #entryFor(delivery: Delivery, command: Command): LedgerEntry | undefined {
+    const { ledger, contract } = this.#settings
+    const { messageId } = delivery.message
+    if (ledger === undefined || messageId === undefined || messageId === '' || isReadCommand(command))
+      return undefined
+    return new LedgerEntry(
+      ledger,
+      `${contract.name} ${delivery.queue} ${messageId}`,
+      requestHash(delivery.message),
+    )
+  }
+
+  /** What the ledger knows already: a reply to send again, or an outcome to reply with; `undefined` for a new command. */
+  async #fromLedger(entry: LedgerEntry): Promise<{ reply?: KeptReply; outcome?: Outcome } | undefined> {
+    const record = await entry.find()
+    if (record === undefined) return undefined
+    if (record.requestHash !== entry.hash) {
+      return {
+        outcome: rejected(
+          new CommandError(
+            'MESSAGE_ID_REUSED',
+            'Another command with the same message_id was carried out before',
+            {
+              status: 422,
+              hint: 'Give every command a message_id of its own; repeat one only with the very same body.',
+            },
+          ),
+        ),
+      }
+    }
+    const reply = decodeKept(record.reply)
+    if (reply !== undefined) return { reply }
+    const failure =
+      record.state === 'done'
+        ? {
+            code: 'REPLY_NOT_KEPT',
+            description: 'The command was carried out before; its reply was too long to keep',
+          }
+        : {
+            code: 'OUTCOME_UNKNOWN',
+            description: 'The bridge stopped while this write was under way; it may have been carried out',
+          }
+    const hint = 'Look the object up in Bitrix24 before you send the command again under a new message_id.'
+    return {
+      outcome: { kind: 'unknown', status: 504, attempts: 1, failure: { ...failure, hint, retryable: false } },
+    }
+  }
+
+  #ordered(command: Command): Command {
+    return this.#settings.strictOrder === true ? { ...command, orderKey: 'strict' } : command
+  }
+
+  #report(
+    delivery: Delivery,
+    command: Command | undefined,
+    outcome: Outcome,
+    portal: Portal | undefined,
+    replayed: boolean,
+  ): Omit<SettledReport, 'ms'> {
+    return {
+      queue: delivery.queue,
+      contract: this.#settings.contract.name,
+      messageId: delivery.message.messageId,
+      portal: portal?.domain,
+      action: command?.action,
+      method: command?.method,
+      outcome: outcome.kind,
+      status: outcome.status,
+      code: outcome.failure?.code,
+      attempts: outcome.attempts,
+      redelivered: delivery.redelivered,
+      replayed,
+    }
+  }
+}

@@ -1,0 +1,64 @@
+/** A command between its delivery and its acknowledgement. */
+export interface Job {
+  /** Message id, or a hash of the message when it has none. */
+  readonly identity: string
+  /** Reconnections of the broker before it was delivered. */
+  readonly generation: number
+  /** Resolves when its reply is confirmed (`true`) or it was handed back (`false`). */
+  readonly end: Promise<boolean>
+}
+
+/**
+ * The commands that this process has in hand, and those that it has just ended. After a reconnection the broker hands
+ * out again what was not acknowledged; such a twin is recognised here, waits for the first one and is not run anew.
+ *
+ * Only a message that the broker marks as redelivered, that came by a later connection, and that no other twin has
+ * claimed already is taken for one.
+ */
+export interface InHand {
+  add(job: Job): void
+  /** The earlier delivery of the same message, claimed for one twin; `undefined` for a new message. */
+  claim(identity: string, generation: number): Job | undefined
+  readonly size: number
+}
+
+/** Ended jobs are remembered up to `keep`, the oldest forgotten first. */
+export function createInHand(keep: number): InHand {
+  const jobs = new Map<string, Job[]>()
+  const ended: Job[] = []
+  let running = 0
+
+  const drop = (job: Job): void => {
+    const list = jobs.get(job.identity)
+    const at = list?.indexOf(job) ?? -1
+    if (list === undefined || at < 0) return
+    list.splice(at, 1)
+    if (list.length === 0) jobs.delete(job.identity)
+  }
+
+  return {
+    get size() {
+      return running
+    },
+    add(job) {
+      running++
+      const list = jobs.get(job.identity)
+      if (list === undefined) jobs.set(job.identity, [job])
+      else list.push(job)
+      void job.end.then((replied) => {
+        running--
+        if (!replied) {
+          drop(job)
+          return
+        }
+        ended.push(job)
+        if (ended.length > keep) drop(ended.shift() as Job)
+      })
+    },
+    claim(identity, generation) {
+      const job = jobs.get(identity)?.find((one) => one.generation < generation)
+      if (job !== undefined) drop(job)
+      return job
+    },
+  }
+}

@@ -1,0 +1,138 @@
+import { createHash } from 'node:crypto'
+import type { Address, HeaderValue, Message } from '../../brokers/broker.ts'
+import { gather } from '../../util/gather.ts'
+
+/** What the store remembers of a write command. */
+export interface LedgerRecord {
+  readonly state: 'started' | 'done'
+  readonly requestHash: string
+  /** The reply as text; absent for `started`, and when it was too long to keep. */
+  readonly reply?: string
+}
+
+/** The store behind the ledger; each function takes many rows at once. */
+export interface LedgerStore {
+  find(keys: readonly string[]): Promise<ReadonlyMap<string, LedgerRecord>>
+  started(
+    rows: readonly { readonly key: string; readonly requestHash: string; readonly startedAt: number }[],
+  ): Promise<void>
+  done(
+    rows: readonly {
+      readonly key: string
+      readonly requestHash: string
+      readonly startedAt: number
+      readonly finishedAt: number
+      readonly reply: string
+    }[],
+  ): Promise<void>
+  forget(keys: readonly string[]): Promise<void>
+}
+
+/**
+ * Remembers writes that carry a message id, so that a redelivered one is answered and not repeated. `started` is
+ * durable before the first byte leaves; `done` with the reply before the reply is published. What many commands ask
+ * in one tick is one statement.
+ */
+export interface Ledger {
+  find(key: string): Promise<LedgerRecord | undefined>
+  started(key: string, requestHash: string): Promise<void>
+  done(key: string, requestHash: string, reply: KeptReply): Promise<void>
+  /** The command surely did not run: if it comes again, it is new. */
+  forget(key: string): Promise<void>
+}
+
+/** A reply with the place where it goes, as the ledger keeps it. */
+export interface KeptReply {
+  readonly address: Address
+  readonly message: Message
+}
+
+export function createLedger(store: LedgerStore, now: () => number): Ledger {
+  const find = gather(async (keys: readonly string[]) => {
+    const found = await store.find(keys)
+    return keys.map((key) => found.get(key))
+  })
+  const started = gather(async (rows: Parameters<LedgerStore['started']>[0]) => {
+    await store.started(rows)
+    return rows.map(() => undefined)
+  })
+  const done = gather(async (rows: Parameters<LedgerStore['done']>[0]) => {
+    await store.done(rows)
+    return rows.map(() => undefined)
+  })
+  const forget = gather(async (keys: readonly string[]) => {
+    await store.forget(keys)
+    return keys.map(() => undefined)
+  })
+  return {
+    find,
+    started: (key, requestHash) => started({ key, requestHash, startedAt: now() }),
+    done: (key, requestHash, reply) => {
+      const at = now()
+      return done({ key, requestHash, startedAt: at, finishedAt: at, reply: encodeKept(reply) })
+    },
+    forget,
+  }
+}
+
+/** One write in the ledger, from `started` to `done`. */
+export class LedgerEntry {
+  readonly hash: string
+  readonly #ledger: Ledger
+  readonly #key: string
+  /** `started` was written, so an end must be. */
+  begun = false
+
+  constructor(ledger: Ledger, key: string, hash: string) {
+    this.#ledger = ledger
+    this.#key = key
+    this.hash = hash
+  }
+
+  find(): ReturnType<Ledger['find']> {
+    return this.#ledger.find(this.#key)
+  }
+
+  readonly started = async (): Promise<void> => {
+    await this.#ledger.started(this.#key, this.hash)
+    this.begun = true
+  }
+
+  done(reply: KeptReply): Promise<void> {
+    return this.#ledger.done(this.#key, this.hash, reply)
+  }
+
+  async forget(): Promise<void> {
+    if (this.begun) await this.#ledger.forget(this.#key)
+  }
+}
+
+/** Tells one message from another by what it asks: body and headers, not by its ids. */
+export function requestHash(message: Message): string {
+  const hash = createHash('sha256').update(message.body)
+  for (const name of Object.keys(message.headers).sort()) {
+    if (name.startsWith('x-death') || name.startsWith('x-first-death') || name === 'x-delivery-count')
+      continue
+    hash.update(`\n${name}=${JSON.stringify(message.headers[name])}`)
+  }
+  return hash.digest('base64url').slice(0, 24)
+}
+
+/** A reply as text for the store. */
+export function encodeKept({ address, message }: KeptReply): string {
+  return JSON.stringify({ address, message: { ...message, body: message.body.toString('utf8') } })
+}
+
+/** The reply again; `undefined` for text that is none. */
+export function decodeKept(text: string | undefined): KeptReply | undefined {
+  if (text === undefined) return undefined
+  try {
+    const { address, message } = JSON.parse(text) as {
+      address: Address
+      message: Omit<Message, 'body'> & { body: string; headers: Record<string, HeaderValue> }
+    }
+    return { address, message: { ...message, body: Buffer.from(message.body, 'utf8') } }
+  } catch {
+    return undefined
+  }
+}

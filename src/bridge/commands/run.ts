@@ -1,0 +1,220 @@
+import { submitBatch } from '../../client/client.ts'
+import type { CallSettled, Work } from '../../client/lane/work.ts'
+import { collectList } from '../../client/list/pages.ts'
+import type { CallOptions } from '../../model/call.ts'
+import type { BatchCommand, CallCommand, Command, ListCommand } from '../../model/command.ts'
+import { BridgeError, CommandError } from '../../model/errors.ts'
+import type { Json, JsonObject } from '../../model/json.ts'
+import { isReadMethod } from '../../model/methods.ts'
+import type { BatchChunk, Failure, Outcome, OutcomeKind } from '../../model/outcome.ts'
+import type { Portal } from '../portals.ts'
+
+/** How commands of one queue are run. */
+export interface RunOptions {
+  /** Name of the queue or caller, for taking turns in the lane. */
+  readonly source: string
+  /** Unsent calls are withdrawn when it aborts. */
+  readonly signal?: AbortSignal
+  /** Runs before the first byte of the command leaves. */
+  readonly beforeSend?: Work['beforeSend']
+  /** The older programs count rows and keep the order of pages. */
+  readonly countLists?: boolean
+  /** Characters that all rows of one `list` may have; 100 Mi unless set. */
+  readonly maxListBytes?: number
+}
+
+/** True when repeating the command can do no harm. */
+export function isReadCommand(command: Command): boolean {
+  if (command.action === 'list') return true
+  if (command.action === 'call') return isReadMethod(command.method)
+  return command.entries.every(({ method }) => isReadMethod(method))
+}
+
+/**
+ * Carries a command out and says how it ended. Never rejects. A command that was withdrawn before it was sent ends
+ * with the code `ABORTED` or `CLIENT_CLOSED`; it is for the caller to hand it back.
+ */
+export async function runCommand(command: Command, portal: Portal, options: RunOptions): Promise<Outcome> {
+  const travel: CallOptions = {
+    source: options.source,
+    credential: portal.credential,
+    priority: command.priority ?? (command.action === 'list' ? 'bulk' : 'normal'),
+    ...(command.orderKey === undefined ? {} : { orderKey: command.orderKey }),
+    ...(command.deadlineMs === undefined ? {} : { deadlineMs: command.deadlineMs }),
+    ...(options.signal === undefined ? {} : { signal: options.signal }),
+  }
+  try {
+    switch (command.action) {
+      case 'call':
+        return await runCall(command, portal, travel, options)
+      case 'list':
+        return await runList(command, portal, travel, options)
+      case 'batch':
+        return await runBatch(command, portal, travel, options)
+    }
+  } catch (error) {
+    return rejected(error)
+  }
+}
+
+/** The outcome of a command that could not even be tried, for example because it could not be parsed. */
+export function rejected(error: unknown): Outcome {
+  const known =
+    error instanceof BridgeError
+      ? error
+      : isAbort(error)
+        ? new CommandError('ABORTED', 'Withdrawn before it was sent', { status: 499 })
+        : new BridgeError('INTERNAL_ERROR', 'The bridge failed on this command; this is a fault of ours', {
+            hint: 'Report it with the log line of this command.',
+            cause: error,
+          })
+  return { kind: 'failed', status: statusOf(known, 500), failure: failureOf(known), attempts: 0 }
+}
+
+function isAbort(error: unknown): boolean {
+  return error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError')
+}
+
+async function runCall(
+  command: CallCommand,
+  portal: Portal,
+  travel: CallOptions,
+  options: RunOptions,
+): Promise<Outcome> {
+  const { method, params, rawParams, raw } = command
+  const settled = await portal.lane.submit({
+    calls: [
+      {
+        method,
+        params,
+        ...(rawParams === undefined ? {} : { rawParams }),
+        ...(raw === undefined ? {} : { raw }),
+      },
+    ],
+    options: travel,
+    ...(options.beforeSend === undefined ? {} : { beforeSend: options.beforeSend }),
+  })
+  const { answer, error } = settled[0] as CallSettled
+  const result = answer === undefined ? {} : { result: { action: 'call' as const, answer } }
+  if (error === undefined) return { kind: 'done', status: 200, attempts: answer?.attempts ?? 1, ...result }
+  return {
+    kind: kindOf(error, isReadMethod(method)),
+    status: statusOf(error, 504),
+    failure: failureOf(error),
+    attempts: answer?.attempts ?? (error.mayHaveRun ? 1 : 0),
+    ...result,
+  }
+}
+
+async function runList(
+  command: ListCommand,
+  portal: Portal,
+  travel: CallOptions,
+  options: RunOptions,
+): Promise<Outcome> {
+  const list = await collectList(portal.lane, command.method, command.params, {
+    ...travel,
+    ...(options.countLists === true ? { withTotal: true, sameOrder: true } : {}),
+    maxBytes: options.maxListBytes ?? 100 * 1024 * 1024,
+  })
+  const { rows, total, status, missing, requests, answer, error } = list
+  if (error !== undefined) {
+    const result =
+      answer === undefined
+        ? { action: 'list' as const, rows, total, status, missing }
+        : { action: 'call' as const, answer }
+    const attempts = Math.max(1, requests)
+    return { kind: 'failed', status: statusOf(error, status), failure: failureOf(error), attempts, result }
+  }
+  const result = { action: 'list' as const, rows, total, status, missing }
+  const gap = missing[0]
+  if (gap === undefined) return { kind: 'done', status, result, attempts: requests }
+  const failure: Failure = {
+    code: 'LIST_INCOMPLETE',
+    description: `${missing.length} page(s) could not be read; the first is ${gap.page}: ${gap.description}`,
+    retryable: true,
+    hint: 'Send the command again; nothing was changed in the portal.',
+  }
+  return { kind: 'failed', status, result, failure, attempts: requests }
+}
+
+async function runBatch(
+  command: BatchCommand,
+  portal: Portal,
+  travel: CallOptions,
+  options: RunOptions,
+): Promise<Outcome> {
+  const ended = await submitBatch(portal.lane, command.entries, {
+    ...travel,
+    halt: command.halt,
+    ...(options.beforeSend === undefined ? {} : { beforeSend: once(options.beforeSend) }),
+  })
+  const chunks: BatchChunk[] = []
+  for (let from = 0; from < ended.length; from += 50) chunks.push(chunkOf(ended.slice(from, from + 50)))
+  const result = { action: 'batch' as const, chunks }
+  const attempts = Math.max(0, ...ended.map(({ settled }) => settled.answer?.attempts ?? 0))
+  const methods = new Map(command.entries.map(({ name, method }) => [name, method]))
+  const unsure = ended.find(
+    ({ name, settled }) => settled.error?.mayHaveRun === true && !isReadMethod(methods.get(name) ?? ''),
+  )
+  const answered = ended.some(({ settled }) => settled.answer !== undefined)
+  const error = unsure?.settled.error ?? (answered ? undefined : ended[0]?.settled.error)
+  if (error === undefined) return { kind: 'done', status: 200, result, attempts }
+  const kind = unsure === undefined ? 'failed' : 'unknown'
+  return { kind, status: statusOf(error, 504), result, failure: failureOf(error), attempts }
+}
+
+function chunkOf(ended: readonly { readonly name: string; readonly settled: CallSettled }[]): BatchChunk {
+  const result: Record<string, Json> = {}
+  const result_error: Record<string, Json> = {}
+  const result_total: Record<string, Json> = {}
+  const result_next: Record<string, Json> = {}
+  const result_time: Record<string, Json> = {}
+  for (const { name, settled } of ended) {
+    const { answer, error } = settled
+    if (error?.code === 'BATCH_HALTED') continue
+    if (error !== undefined) {
+      result_error[name] = answer?.body ?? { error: error.code, error_description: error.message }
+      continue
+    }
+    const body = answer?.body as JsonObject
+    result[name] = body.result as Json
+    if (body.total !== undefined) result_total[name] = body.total
+    if (body.next !== undefined) result_next[name] = body.next
+    if (body.time !== undefined) result_time[name] = body.time
+  }
+  const maps = { result, result_error, result_total, result_next, result_time }
+  return { status: 200, names: ended.map(({ name }) => name), body: { result: maps } }
+}
+
+/** A batch of several groups announces itself once. */
+function once(hook: NonNullable<Work['beforeSend']>): NonNullable<Work['beforeSend']> {
+  let result: ReturnType<typeof hook>
+  let ran = false
+  return () => {
+    if (!ran) {
+      ran = true
+      result = hook()
+    }
+    return result
+  }
+}
+
+function kindOf(error: BridgeError, read: boolean): OutcomeKind {
+  return error.mayHaveRun && !read ? 'unknown' : 'failed'
+}
+
+function statusOf(error: BridgeError, fallback: number): number {
+  const status = (error as { status?: unknown }).status
+  return typeof status === 'number' && status >= 400 ? status : fallback
+}
+
+function failureOf(error: BridgeError): Failure {
+  const description = (error as { description?: unknown }).description
+  return {
+    code: error.code,
+    description: typeof description === 'string' && description !== '' ? description : error.message,
+    retryable: error.retryable,
+    ...(error.hint === undefined ? {} : { hint: error.hint }),
+  }
+}

@@ -1,0 +1,60 @@
+import { BrokerError } from '../../model/errors.ts'
+import type { Outcome } from '../../model/outcome.ts'
+
+/** What becomes of a delivery. */
+export type Settlement =
+  /** Publish the reply, wait for its confirmation, then acknowledge. */
+  | 'reply'
+  /** As `reply`, and keep a copy of the message among the dead letters for people to look at. */
+  | 'reply-and-keep'
+  /** Hand it back to the broker: it was not sent and will be, by us or by another instance. */
+  | 'requeue'
+
+/**
+ * The one table of settlements.
+ *
+ * | how the command ended | settlement |
+ * | --- | --- |
+ * | done, failed, unknown | reply |
+ * | could not be parsed | reply-and-keep |
+ * | withdrawn unsent: we shut down | requeue |
+ * | withdrawn unsent: the store or the broker is away | requeue |
+ */
+export function settlement(outcome: Outcome, parsed: boolean): Settlement {
+  if (!parsed) return 'reply-and-keep'
+  const code = outcome.failure?.code
+  if (outcome.attempts === 0 && code !== undefined && WITHDRAWN.has(code)) return 'requeue'
+  return 'reply'
+}
+
+const WITHDRAWN = new Set([
+  'ABORTED',
+  'CLIENT_CLOSED',
+  'STORE_FAILED',
+  'STORE_BUSY',
+  'STORE_CLOSED',
+  'BROKER_CLOSED',
+])
+
+/** What becomes of a reply that the broker did not take. */
+export type ReplyTrouble =
+  /** Try again after a pause: nobody knows whether it was stored, or the queue is full. */
+  | 'again'
+  /** No queue is there for it: keep it among the dead letters. */
+  | 'keep'
+  /** We are closing: the command comes again, and the ledger answers it. */
+  | 'give-back'
+
+/** Decides by the code of the error that `Broker.publish` rejected with. */
+export function replyTrouble(error: unknown): ReplyTrouble {
+  if (error instanceof BrokerError) {
+    if (error.code === 'UNROUTABLE' || error.code === 'EXCHANGE_MISSING') return 'keep'
+    return error.code === 'BROKER_CLOSED' ? 'give-back' : 'again'
+  }
+  return 'again'
+}
+
+/** True when the command was withdrawn because something of ours is away; a pause is due before it comes again. */
+export function isOurTrouble(outcome: Outcome): boolean {
+  return outcome.failure?.code.startsWith('STORE_') === true
+}
