@@ -22,7 +22,7 @@ import type {
   QueueInfo,
   Topology,
 } from './broker.ts'
-import { queueMissing } from './errors.ts'
+import { brokerClosed, queueMissing } from './errors.ts'
 
 export type { BrokerLogger } from './amqp/connection.ts'
 export type { AmqpTls } from './amqp/dial.ts'
@@ -69,7 +69,7 @@ class AmqpBroker implements Broker {
   readonly #publishing: AmqpLink
   readonly #publisher: AmqpPublisher
   readonly #topology = new DeclaredTopology()
-  readonly #consumers = new Set<Consumer>()
+  readonly #consumers = new Set<AmqpConsumer>()
   #consumerCount = 0
   #getter: { readonly model: ChannelModel; readonly channel: Channel; readonly acks: AckWindow } | undefined
   #closing: Promise<void> | undefined
@@ -158,12 +158,18 @@ class AmqpBroker implements Broker {
       logger: this.#logger,
       random: this.#options.random,
     })
-    await consumer.start()
     this.#consumers.add(consumer)
+    try {
+      await consumer.start()
+    } catch (error) {
+      this.#consumers.delete(consumer)
+      throw error
+    }
     return consumer
   }
 
   publish(address: Address, message: Message): Promise<void> {
+    if (this.#closing !== undefined) return Promise.reject(brokerClosed())
     return this.#publisher.publish(address, message)
   }
 
@@ -189,6 +195,10 @@ class AmqpBroker implements Broker {
 
   async deleteQueue(queue: string): Promise<void> {
     this.#topology.forgetQueue(queue)
+    // RabbitMQ 3.10 tells consumers of a quorum queue too late: when the queue is made anew within some 40 ms, their
+    // channel takes messages of the new one and delivers them to nobody.
+    const ours = [...this.#consumers].filter((consumer) => consumer.queue === queue)
+    await Promise.all(ours.map((consumer) => consumer.interrupt('the queue is being deleted')))
     await this.#ask({ kind: 'queue', name: queue }, (channel) => channel.deleteQueue(queue))
   }
 

@@ -27,6 +27,8 @@ interface Subscription {
   /** Why it ended: the broker cancelled it, closed the channel, or the connection went. */
   readonly ended: Promise<string>
   stop(): Promise<void>
+  /** Ends it at once; the consumer then begins anew. What is out goes back to the queue. */
+  interrupt(why: string): Promise<void>
 }
 
 /**
@@ -45,6 +47,10 @@ export class AmqpConsumer implements Consumer {
     this.#options = options
   }
 
+  get queue(): string {
+    return this.#options.queue
+  }
+
   /** Resolves with the first subscription; rejects when the broker refuses that one. Waits for a connection as long as it takes. */
   start(): Promise<void> {
     return new Promise((resolve, reject) => {
@@ -58,6 +64,11 @@ export class AmqpConsumer implements Consumer {
     const subscription = this.#subscription
     this.#subscription = undefined
     await subscription?.stop()
+  }
+
+  /** Lets go of the queue and subscribes again a little later. */
+  async interrupt(why: string): Promise<void> {
+    await this.#subscription?.interrupt(why)
   }
 
   async #run(started: () => void, refused: (error: Error) => void): Promise<void> {
@@ -104,14 +115,11 @@ async function subscribe(model: ChannelModel, options: AmqpConsumerOptions): Pro
   const { channel, ended } = watchChannel(await model.createChannel())
   const acks = new AckWindow(channel)
   let stopped = false
-  let cancelled: (() => void) | undefined
-  const cancellation = new Promise<string>((resolve) => {
-    cancelled = () => resolve('the broker cancelled the consumer, most often because the queue was deleted')
-  })
+  let interruption: string | undefined
 
   function onDelivery(raw: RawMessage | null): void {
     if (raw === null) {
-      cancelled?.()
+      void interrupt('the broker cancelled the consumer, most often because the queue was deleted')
       return
     }
     acks.outstanding++
@@ -136,22 +144,19 @@ async function subscribe(model: ChannelModel, options: AmqpConsumerOptions): Pro
     throw error
   }
 
-  const over = ended.then((error) => {
-    acks.close()
-    return error === undefined ? 'the connection was lost' : reasonText(error)
-  })
-  const first = Promise.race([over, cancellation.then(letGo)])
-
-  /** Closing the channel hands back what is still out: its queue is gone or elsewhere. */
-  async function letGo(why: string): Promise<string> {
+  async function interrupt(why: string): Promise<void> {
+    interruption ??= why
     acks.flush()
     acks.close()
     await closeChannel(channel)
-    return why
   }
 
   return {
-    ended: first,
+    interrupt,
+    ended: ended.then((error) => {
+      acks.close()
+      return interruption ?? (error === undefined ? 'the connection was lost' : reasonText(error))
+    }),
     async stop() {
       if (stopped) return
       stopped = true
