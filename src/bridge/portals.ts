@@ -25,10 +25,12 @@ export interface Portals {
 /** Portals of the settings: the default one, and those whose credential comes with each message. */
 export function createPortals(options: {
   readonly defaultPortal: Webhook | undefined
-  readonly lane: Omit<LaneOptions, 'credential' | 'onRequest'>
+  readonly lane: Omit<LaneOptions, 'credential' | 'onRequest' | 'initialLevel' | 'onLevel'>
+  /** Keeps the level of each portal's request counter over restarts. */
+  readonly levels?: { load(domain: string): number; save(domain: string, level: number): void }
   readonly onRequest?: (domain: string, report: Parameters<NonNullable<LaneOptions['onRequest']>>[0]) => void
 }): Portals {
-  const { defaultPortal, onRequest } = options
+  const { defaultPortal, onRequest, levels } = options
   const lanes = new Map<string, Lane>()
   const portals = new Map<string, Portal>()
 
@@ -39,6 +41,9 @@ export function createPortals(options: {
       lane = createLane({
         ...options.lane,
         credential,
+        ...(levels === undefined
+          ? {}
+          : { initialLevel: levels.load(domain), onLevel: (level) => levels.save(domain, level) }),
         ...(onRequest === undefined ? {} : { onRequest: (report) => onRequest(domain, report) }),
       })
       lanes.set(domain, lane)

@@ -68,6 +68,9 @@ export async function consumeCommands(settings: ConsumeSettings): Promise<Comman
   return server
 }
 
+/** Names the page of the ledger where the reply is to be kept as well. */
+export const KEEP_REPLY_HEADER = 'x-b24-keep-reply'
+
 /** Ended commands that are remembered, in case their acknowledgement got lost with the connection. */
 const REMEMBERED = 20_000
 /** Pause before a delivery is handed back because the store or the broker is away. */
@@ -197,7 +200,7 @@ class QueueServer implements CommandConsumer {
     outcome: Outcome,
     known: { entry: LedgerEntry | undefined; portal: Portal | undefined; replayed: boolean },
   ): Promise<Omit<SettledReport, 'ms'>> {
-    const { contract, now, newId, replyAddress, deadQueue } = this.#settings
+    const { contract, now, newId, replyAddress } = this.#settings
     const { message } = delivery
     const { entry, portal } = known
     const decided = settlement(outcome, command !== undefined)
@@ -213,10 +216,17 @@ class QueueServer implements CommandConsumer {
       message: contract.reply(message, command, outcome, context),
     }
     if (entry?.begun === true) await (outcome.kind === 'failed' ? entry.forget() : entry.done(reply))
+    await this.#keepForAsker(message, reply)
     await publishReply(this.#settings, delivery, reply)
     if (decided === 'reply-and-keep') await keepDead(this.#settings, delivery, outcome)
     delivery.ack()
     return this.#report(delivery, command, outcome, portal, known.replayed)
+  }
+
+  /** A caller that asked over HTTP without waiting looks its reply up in the ledger. */
+  async #keepForAsker(message: Message, reply: KeptReply): Promise<void> {
+    const key = message.headers[KEEP_REPLY_HEADER]
+    if (typeof key === 'string') await this.#settings.ledger?.done(key, '', reply)
   }
 
   /** The ledger's page for this command; only writes with a message id have one. */

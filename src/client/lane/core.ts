@@ -26,6 +26,8 @@ export interface CoreOptions {
   readonly maxAttempts: number
   /** A fresh random word that begins with a letter, for the keys of one batch. */
   readonly newPrefix: () => string
+  /** The portal's counter as an earlier process left it; 0 unless known. */
+  readonly initialLevel: number
   readonly now: number
 }
 
@@ -69,7 +71,7 @@ export class LaneCore {
   constructor(options: CoreOptions) {
     this.#options = options
     this.#operating = createOperatingBudget(options.operatingLimitSeconds)
-    this.#bucket = emptyBucket(options.now)
+    this.#bucket = { ...emptyBucket(options.now), level: options.initialLevel }
   }
 
   /** Takes work in; `done` is called once, when all its calls have ended. */

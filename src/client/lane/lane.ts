@@ -42,6 +42,10 @@ export interface LaneOptions {
   readonly maxAttempts?: number
   /** Milliseconds on a clock that never jumps; default `performance.now`. */
   readonly now?: () => number
+  /** Level of the portal's request counter now, as an earlier process left it; default 0. */
+  readonly initialLevel?: number
+  /** Hears the level after each request is counted, so that it can be kept for the next process. */
+  readonly onLevel?: (level: number) => void
   readonly onRequest?: (report: RequestReport) => void
   /** The portal has a new address; keep it. */
   readonly onRenamed?: (origin: string) => void
@@ -76,6 +80,7 @@ class RunningLane implements Lane {
   #timer: NodeJS.Timeout | undefined
   #sweeper: NodeJS.Timeout | undefined
   #closed = false
+  readonly #limited: boolean
   readonly #underWay = new Set<Promise<void>>()
 
   constructor(options: LaneOptions) {
@@ -83,6 +88,7 @@ class RunningLane implements Lane {
     this.#origin = options.credential.origin
     this.#now = options.now ?? (() => performance.now())
     const limit = options.limit === undefined ? STANDARD_LIMIT : options.limit
+    this.#limited = limit !== null
     const settings: LaneSettings = {
       maxInFlight: options.maxInFlight ?? 10,
       lingerMs: options.lingerMs ?? 20,
@@ -98,6 +104,7 @@ class RunningLane implements Lane {
       operatingLimitSeconds: options.operatingLimitSeconds ?? 480,
       portalWaitMs: options.portalWaitMs ?? 300_000,
       maxAttempts: options.maxAttempts ?? 3,
+      initialLevel: options.initialLevel ?? 0,
       newPrefix: () => `k${randomBytes(6).toString('hex')}_`,
       now: this.#now(),
     }
@@ -164,6 +171,7 @@ class RunningLane implements Lane {
         return
       }
       const request = this.#core.take(step.picks, this.#now())
+      if (this.#limited) this.#options.onLevel?.(this.stats().bucketLevel)
       const going = this.#run(request).finally(() => {
         this.#underWay.delete(going)
         this.#pumpSoon()

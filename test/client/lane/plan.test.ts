@@ -100,6 +100,7 @@ function play({ limit, arrivals, latencies, phase, fates }: Scenario): Run {
     portalWaitMs: 86_400_000,
     maxAttempts: 3,
     newPrefix: () => `k${prefixes++}_`,
+    initialLevel: 0,
     now,
   })
   const lives: Life[] = []

@@ -1,0 +1,166 @@
+import type { Broker, Message } from '../brokers/broker.ts'
+import type { Command } from '../model/command.ts'
+import { CommandError } from '../model/errors.ts'
+import type { Outcome } from '../model/outcome.ts'
+import { KEEP_REPLY_HEADER } from './commands/consume.ts'
+import { decodeKept, type Ledger, LedgerEntry, requestHash } from './commands/ledger.ts'
+import { isReadCommand, rejected, runCommand } from './commands/run.ts'
+import type { Contract } from './contracts/contract.ts'
+import type { Portal, Portals } from './portals.ts'
+
+/** What the door for callers without a queue is made of. */
+export interface DoorSettings {
+  /** The native contract, whatever contract the queues speak. */
+  readonly contract: Contract
+  readonly portals: Portals
+  readonly ledger: Ledger
+  readonly broker: Broker
+  /** The queue for commands that are not waited for; `undefined` when it speaks another contract. */
+  readonly commandQueue: string | undefined
+  readonly now: () => number
+  readonly newId: () => string
+}
+
+/** Commands from callers who speak HTTP, run by the same lanes and remembered in the same ledger. */
+export interface Door {
+  /**
+   * Runs a command and gives its reply. A write whose `messageId` was seen before gets the earlier reply; while the
+   * first one still runs, both wait for it. Never rejects.
+   */
+  run(message: Message, signal: AbortSignal): Promise<{ readonly reply: Message }>
+  /**
+   * Puts a command on the command queue; `messageId` must be set. Rejects with a `CommandError` for a command that
+   * cannot be parsed, with a `BrokerError` when the queue cannot take it.
+   */
+  enqueue(message: Message): Promise<void>
+  /** The reply to an enqueued command; `'pending'` before it has ended, `undefined` for an unknown id. */
+  find(id: string): Promise<Message | 'pending' | undefined>
+}
+
+export function createDoor(settings: DoorSettings): Door {
+  const { contract, portals, ledger, broker, commandQueue, now, newId } = settings
+  const running = new Map<string, Promise<{ reply: Message }>>()
+
+  const encode = (
+    message: Message,
+    command: Command | undefined,
+    outcome: Outcome,
+    portal?: Portal,
+  ): Message =>
+    contract.reply(message, command, outcome, {
+      now: now(),
+      newId: newId(),
+      ...(portal === undefined ? {} : { portal: portal.domain }),
+    })
+
+  async function carryOut(message: Message, signal: AbortSignal): Promise<{ reply: Message }> {
+    let command: Command | undefined
+    let portal: Portal | undefined
+    try {
+      command = contract.parse(message)
+      portal = portals.find(command)
+      const entry = entryFor(message, command)
+      const record = await entry?.find()
+      if (entry !== undefined && record !== undefined) {
+        if (record.requestHash !== entry.hash) throw reused()
+        const kept = decodeKept(record.reply)
+        if (kept !== undefined) return { reply: kept.message }
+        return { reply: encode(message, command, unknownOutcome(), portal) }
+      }
+      const outcome = await runCommand(command, portal, {
+        source: 'http',
+        signal,
+        ...(entry === undefined ? {} : { beforeSend: entry.started }),
+      })
+      const reply = encode(message, command, outcome, portal)
+      if (entry?.begun === true) {
+        const address = { exchange: '', routingKey: '' }
+        await (outcome.kind === 'failed' ? entry.forget() : entry.done({ address, message: reply }))
+      }
+      return { reply }
+    } catch (error) {
+      return { reply: encode(message, command, rejected(error), portal) }
+    }
+  }
+
+  function entryFor(message: Message, command: Command): LedgerEntry | undefined {
+    if (message.messageId === undefined || isReadCommand(command)) return undefined
+    return new LedgerEntry(ledger, `http-run ${message.messageId}`, requestHash(message))
+  }
+
+  return {
+    run(message, signal) {
+      const id = message.messageId
+      if (id === undefined) return carryOut(message, signal)
+      const key = `${id} ${requestHash(message)}`
+      let first = running.get(key)
+      if (first === undefined) {
+        first = carryOut(message, signal).finally(() => running.delete(key))
+        running.set(key, first)
+      }
+      return first
+    },
+
+    async enqueue(message) {
+      if (commandQueue === undefined) {
+        throw new CommandError(
+          'ASYNC_NOT_AVAILABLE',
+          'The command queue of this bridge speaks an older contract',
+          {
+            status: 409,
+            hint: 'Wait for the reply instead, or publish to the queue yourself.',
+          },
+        )
+      }
+      portals.find(contract.parse(message))
+      const key = keyOf(message.messageId as string)
+      await ledger.started(key, requestHash(message))
+      const headers = { ...message.headers, [KEEP_REPLY_HEADER]: key }
+      await broker.publish({ exchange: '', routingKey: commandQueue }, { ...message, headers })
+    },
+
+    async find(id) {
+      const record = await ledger.find(keyOf(id))
+      if (record === undefined) return undefined
+      if (record.state === 'started') return 'pending'
+      return (
+        decodeKept(record.reply)?.message ??
+        encode({ body: Buffer.alloc(0), headers: {}, messageId: id }, undefined, notKept())
+      )
+    },
+  }
+}
+
+function keyOf(id: string): string {
+  return `http ${id}`
+}
+
+function reused(): CommandError {
+  return new CommandError(
+    'MESSAGE_ID_REUSED',
+    'Another command with the same Idempotency-Key was carried out before',
+    {
+      status: 422,
+      hint: 'Give every command a key of its own; repeat one only with the very same body.',
+    },
+  )
+}
+
+function unknownOutcome(): Outcome {
+  const failure = {
+    code: 'OUTCOME_UNKNOWN',
+    description: 'The bridge stopped while this write was under way; it may have been carried out',
+    retryable: false,
+    hint: 'Look the object up in Bitrix24 before you send the command again under a new key.',
+  }
+  return { kind: 'unknown', status: 504, attempts: 1, failure }
+}
+
+function notKept(): Outcome {
+  const failure = {
+    code: 'REPLY_NOT_KEPT',
+    description: 'The command has ended; its reply was too long to keep here and went to the reply queue',
+    retryable: false,
+  }
+  return { kind: 'unknown', status: 200, attempts: 1, failure }
+}
