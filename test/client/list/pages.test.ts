@@ -201,7 +201,7 @@ describe('a walk by id', () => {
           expect([...stayed].filter((id) => !given.includes(id))).toEqual([])
         },
       ),
-      { numRuns: 60 },
+      { numRuns: 60, endOnFailure: true },
     )
   })
 })

@@ -63,6 +63,8 @@ export async function startPortal(lists: Record<string, TestList>): Promise<Test
       response.destroy()
     }
   })
+  // A connection that is closed while idle would be one more fault, and an unwanted one.
+  server.keepAliveTimeout = 60_000
   await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
   const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/rest/1/s3cr3t/`
   const portal: TestPortal = {
