@@ -1,0 +1,7 @@
+export type { DataCounts } from './data.ts'
+export type { Fault } from './faults.ts'
+export type { RequestLimits } from './limits.ts'
+export type { Plan, SandboxOptions, Switches } from './options.ts'
+export type { PortalChanges } from './portal.ts'
+export { createSandbox, type Sandbox } from './server.ts'
+export type { SandboxStats, WriteRecord } from './stats.ts'

@@ -1,0 +1,34 @@
+import { BATCH } from '../batch.ts'
+import type { MethodTable } from '../method.ts'
+import type { NamedMethod } from '../perform.ts'
+import { CRM_METHODS } from './crm.ts'
+import { ITEM_METHODS } from './crm-item.ts'
+import { DEPARTMENT_METHODS } from './departments.ts'
+import { EVENT_METHODS } from './events.ts'
+import { LIST_METHODS } from './lists.ts'
+import { systemMethods } from './system.ts'
+import { TASK_COMMENT_METHODS } from './task-comments.ts'
+import { TASK_METHODS } from './tasks.ts'
+import { USER_METHODS } from './users.ts'
+
+const METHODS: MethodTable = {
+  batch: BATCH,
+  ...systemMethods(() => METHODS),
+  ...EVENT_METHODS,
+  ...USER_METHODS,
+  ...DEPARTMENT_METHODS,
+  ...CRM_METHODS,
+  ...ITEM_METHODS,
+  ...TASK_METHODS,
+  ...TASK_COMMENT_METHODS,
+  ...LIST_METHODS,
+}
+
+const BY_NAME = new Map<string, NamedMethod>(
+  Object.entries(METHODS).map(([name, method]) => [name, { name, method }]),
+)
+
+/** The method with this name, whatever its case, or `undefined`. */
+export function findMethod(name: string): NamedMethod | undefined {
+  return BY_NAME.get(name) ?? BY_NAME.get(name.toLowerCase())
+}
