@@ -68,7 +68,9 @@ function writeElement(echo: Echo, element: Element, rules: Bitrix24BridgeRules):
 
 function elementsOf(command: Command | undefined, outcome: Outcome, rules: Bitrix24BridgeRules): Element[] {
   const { result } = outcome
-  if (result?.action === 'call') return [callElement(result)]
+  if (result?.action === 'call') {
+    return [command?.action === 'list' ? firstPageFailed(result, outcome) : callElement(result)]
+  }
   if (result?.action === 'list') return [listElement(result, outcome, rules)]
   if (result?.action === 'batch') return batchElements(command, result, outcome)
   return [errorElement(outcome)]
@@ -80,6 +82,19 @@ function callElement({ answer }: CallResult): Element {
   return { result, status: answer.status, next: body.next, total: body.total }
 }
 
+/** A list whose first call the portal refused: the older program gave no rows and the status; the reason is ours. */
+function firstPageFailed({ answer }: CallResult, outcome: Outcome): Element {
+  return { result: '[]', status: answer.status, extra: failureExtra(outcome) }
+}
+
+/** What stands behind the eight keys when something went wrong: the reason and the outcome; nothing otherwise. */
+function failureExtra({ failure, kind }: Outcome): Record<string, Json> {
+  return {
+    ...(failure === undefined ? {} : { error: { code: failure.code, description: failure.description } }),
+    ...(kind === 'done' ? {} : { outcome: kind }),
+  }
+}
+
 function listElement(result: ListResult, outcome: Outcome, rules: Bitrix24BridgeRules): Element {
   const only = result.rows.length === 1 ? result.rows[0] : undefined
   const lent =
@@ -88,23 +103,27 @@ function listElement(result: ListResult, outcome: Outcome, rules: Bitrix24Bridge
   if (result.missing.length > 0) {
     extra.errors = result.missing.map(({ page, code, description }) => ({ page, code, description }))
   }
-  const { failure } = outcome
-  if (failure !== undefined) extra.error = { code: failure.code, description: failure.description }
-  if (outcome.kind !== 'done') extra.outcome = outcome.kind
+  Object.assign(extra, failureExtra(outcome))
   return {
     result: JSON.stringify(result.rows),
     status: result.status,
     total: result.total,
     ...lent,
-    ...(Object.keys(extra).length === 0 ? {} : { extra }),
+    extra,
   }
 }
 
-/** A request a chunk; commands that no request carried, because an earlier one went wrong, show in an element of their own. */
+/**
+ * A request a chunk. A request that brought nothing but a failure shows as that failure, and so do commands that no
+ * request carried because an earlier one went wrong.
+ */
 function batchElements(command: Command | undefined, result: BatchResult, outcome: Outcome): Element[] {
-  const elements = result.chunks.map(
-    (chunk): Element => ({ result: `[${batchBody(chunk)}]`, status: chunk.status }),
-  )
+  const lost = outcome.kind === 'failed' && outcome.failure !== undefined
+  const elements = result.chunks.map((chunk): Element => {
+    if (lost && Object.keys(chunk.body.result.result).length === 0) return errorElement(outcome)
+    const unsure = outcome.kind === 'unknown' ? { extra: failureExtra(outcome) } : {}
+    return { result: `[${batchBody(chunk)}]`, status: chunk.status, ...unsure }
+  })
   const sent = result.chunks.reduce((sum, chunk) => sum + chunk.names.length, 0)
   const wanted = command?.action === 'batch' ? command.entries.length : sent
   const halted = command?.action === 'batch' && command.halt && result.chunks.some(hasErrors)

@@ -20,7 +20,13 @@ import {
 /** Which contract, with its own options. */
 export type ContractChoice =
   | { readonly name: 'native'; readonly queues: NativeQueues }
-  | { readonly name: 'bitrix24-bridge'; readonly strict: boolean; readonly queues: Bitrix24BridgeQueues }
+  | {
+      readonly name: 'bitrix24-bridge'
+      readonly strict: boolean
+      /** See `Bitrix24BridgeContractOptions`; true unless set. */
+      readonly many?: boolean
+      readonly queues: Bitrix24BridgeQueues
+    }
   | {
       readonly name: 'rabbitmq-to-bitrix24'
       readonly rest: RestRoot | undefined
@@ -63,7 +69,11 @@ export function chooseContract(choice: ContractChoice, maxBodyBytes: number): Ch
     case 'bitrix24-bridge': {
       const { queues } = choice
       return {
-        contract: createBitrix24BridgeContract({ strict: choice.strict, maxBodyBytes }),
+        contract: createBitrix24BridgeContract({
+          strict: choice.strict,
+          many: choice.many ?? true,
+          maxBodyBytes,
+        }),
         commandQueue: queues.commandQueue ?? 'bitrix24-command',
         replyAddress: (message) => bitrix24BridgeReplyAddress(message, queues),
         countLists: true,

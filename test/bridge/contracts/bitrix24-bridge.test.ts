@@ -340,6 +340,17 @@ describe('the reply to a list', () => {
       '"result":[],"status_code":403,"next":null,"total":null,"meta":7,"error":{"code":"ACCESS_DENIED","description":"no"},"outcome":"failed"}',
     )
   })
+
+  test('a first call that the portal refused: no rows, its status, and the error that was lost before', () => {
+    const refused = answered({ error: 'ACCESS_DENIED', error_description: 'no' }, { status: 403 })
+    const end = '"error":{"code":"ACCESS_DENIED","description":"no"},"outcome":"failed"}]}'
+    expect(wire(sent, refused)).toContain(
+      `"result":[],"status_code":403,"next":null,"total":null,"meta":7,${end}`,
+    )
+    expect(wire(sent, refused, strict)).toContain(
+      '"result":[],"status_code":403,"next":null,"total":null,"meta":7}]}',
+    )
+  })
 })
 
 describe('the reply to a batch', () => {
@@ -385,13 +396,41 @@ describe('the reply to a batch', () => {
     expect(result[1]).toMatchObject({ result: [{ result: { result: { c50: 'last' } } }] })
   })
 
+  test('a request that failed as a whole shows its error, as from the portal', () => {
+    const body = { error: 'INVALID_CREDENTIALS', error_description: 'no' }
+    const outcome: Outcome = {
+      kind: 'failed',
+      status: 401,
+      attempts: 1,
+      result: {
+        action: 'batch',
+        chunks: [chunk(['9', 'a', '2'], { result_error: { 9: body, a: body, 2: body } })],
+      },
+      failure: { code: 'INVALID_CREDENTIALS', description: 'no', retryable: false },
+    }
+    const { result } = JSON.parse(wire(message(text), outcome)) as { result: JsonObject[] }
+    expect(result).toMatchObject([{ result: [body], status_code: 401, outcome: 'failed' }])
+  })
+
+  test('a request of which nobody knows the end says so behind the eight keys', () => {
+    const outcome: Outcome = {
+      kind: 'unknown',
+      status: 504,
+      attempts: 1,
+      result: { action: 'batch', chunks: [chunk(['9', 'a', '2'], { result: { a: 1 } })] },
+      failure: { code: 'TIMEOUT', description: 'cut', retryable: false },
+    }
+    const { result } = JSON.parse(wire(message(text), outcome)) as { result: JsonObject[] }
+    expect(result).toMatchObject([{ status_code: 200, error: { code: 'TIMEOUT' }, outcome: 'unknown' }])
+  })
+
   test('commands that no request carried show as an error of their own', () => {
     const sent = message(text)
     const outcome: Outcome = {
       kind: 'failed',
       status: 503,
       attempts: 1,
-      result: { action: 'batch', chunks: [chunk(['9', 'a'], {})] },
+      result: { action: 'batch', chunks: [chunk(['9', 'a'], { result: { 9: 1 } })] },
       failure: { code: 'QUERY_LIMIT_EXCEEDED', description: 'wait', retryable: true },
     }
     const { result } = JSON.parse(wire(sent, outcome)) as { result: JsonObject[] }
