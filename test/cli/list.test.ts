@@ -1,8 +1,8 @@
-import { spawn } from 'node:child_process'
-import { existsSync } from 'node:fs'
-import { mkdtemp, readFile, rm, stat, writeFile } from 'node:fs/promises'
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { join, resolve } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { listCommand } from '../../src/cli/commands/list.ts'
@@ -183,39 +183,43 @@ describe('b24-bridge list', () => {
     expect((await run(['crm.deal.list', '--resume'])).error).toMatchObject({ code: 'ARGUMENT_INVALID' })
   })
 
-  // Node before 22.18 does not run TypeScript by itself.
-  test.skipIf(!('typescript' in process.features))(
-    'kill -9 at any moment loses no row and doubles none',
-    async () => {
-      const rows = deals(30_000, 7)
-      portal.lists['crm.deal.list'] = { rows, id: 'ID' }
-      const child = join(import.meta.dirname, 'list-child.ts')
-      const args = [
-        child,
-        portal.url,
-        'crm.deal.list',
-        '--out',
-        join(folder, 'deals.ndjson'),
-        '--resume',
-        '--quiet',
-      ]
-      let kills = 0
-      for (let finished = false; !finished; ) {
-        portal.pages.length = 0
-        const process_ = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] })
-        const ended = new Promise<number | null>((resolve) => process_.once('exit', resolve))
-        portal.beforePage = ({ nth }) => {
-          if (kills < 4 && nth === 110 + kills * 13) {
-            kills++
-            process_.kill('SIGKILL')
-          }
-          return undefined
+  test('kill -9 at any moment loses no row and doubles none', { timeout: 60_000 }, async () => {
+    const rows = deals(30_000, 7)
+    portal.lists['crm.deal.list'] = { rows, id: 'ID' }
+    const out = join(folder, 'deals.ndjson')
+    const args = [compileChild(), portal.url, 'crm.deal.list', '--out', out, '--resume', '--quiet']
+    let kills = 0
+    for (let finished = false; !finished; ) {
+      portal.pages.length = 0
+      const child = spawn(process.execPath, args, { stdio: ['ignore', 'inherit', 'inherit'] })
+      const ended = new Promise<number | null>((resolve) => child.once('exit', resolve))
+      portal.beforePage = ({ nth }) => {
+        if (kills < 4 && nth === 110 + kills * 13) {
+          kills++
+          child.kill('SIGKILL')
         }
-        finished = (await ended) === 0
+        return undefined
       }
-      expect(kills).toBe(4)
-      expect(lines(await read('deals.ndjson'))).toEqual(rows)
-      await expect(stat(join(folder, 'deals.ndjson.part'))).rejects.toThrow()
-    },
-  )
+      const code = await ended
+      expect([0, null]).toContain(code)
+      finished = code === 0
+    }
+    expect(kills).toBe(4)
+    expect(lines(await read('deals.ndjson'))).toEqual(rows)
+    expect(existsSync(`${out}.part`)).toBe(false)
+  })
 })
+
+/** The command as JavaScript, below `node_modules` so that it finds its packages; Node 20 runs no TypeScript. */
+function compileChild(): string {
+  const folder = resolve('node_modules/.cache/bitrix24-bridge-list-child')
+  mkdirSync(folder, { recursive: true })
+  writeFileSync(join(folder, 'package.json'), '{"type":"module"}')
+  const source = JSON.parse(readFileSync('tsconfig.json', 'utf8')) as { compilerOptions: object }
+  const compilerOptions = { ...source.compilerOptions, noEmit: false, rootDir: resolve('.'), outDir: folder }
+  const files = [resolve('test/cli/list-child.ts')]
+  writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify({ compilerOptions, files }))
+  // Other folders may be at odds with their types while they are worked on; the text comes out all the same.
+  spawnSync('npx', ['tsc', '-p', join(folder, 'tsconfig.json')], { encoding: 'utf8' })
+  return join(folder, 'test/cli/list-child.js')
+}
