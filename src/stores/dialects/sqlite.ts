@@ -1,6 +1,17 @@
 import { mkdirSync } from 'node:fs'
 import { dirname } from 'node:path'
-import { type SqliteDatabase, SqliteDialect, type SqliteStatement } from 'kysely'
+import { setTimeout as sleep } from 'node:timers/promises'
+import {
+  type CompiledQuery,
+  type DatabaseConnection,
+  type Dialect,
+  type Driver,
+  type QueryResult,
+  type SqliteDatabase,
+  SqliteDialect,
+  SqliteDriver,
+  type SqliteStatement,
+} from 'kysely'
 import Database from 'libsql'
 
 export interface SqliteOptions {
@@ -11,13 +22,62 @@ export interface SqliteOptions {
    * each commit is on the disk before it counts, a few milliseconds each. https://www.sqlite.org/pragma.html#pragma_synchronous
    */
   readonly sync: 'normal' | 'full'
-  /** How long to wait for another process that is writing. The whole program stands still meanwhile. */
+  /** How long a statement waits for another process that is writing before it fails. */
   readonly busyTimeoutMs: number
 }
 
 /** SQLite over a file, with a write-ahead log: readers and one writer at a time. https://www.sqlite.org/wal.html */
-export function sqliteDialect(options: SqliteOptions): SqliteDialect {
-  return new SqliteDialect({ database: async () => openDatabase(options) })
+export function sqliteDialect(options: SqliteOptions): Dialect {
+  return new PatientDialect(options)
+}
+
+class PatientDialect extends SqliteDialect {
+  readonly #options: SqliteOptions
+
+  constructor(options: SqliteOptions) {
+    super({ database: async () => openDatabase(options) })
+    this.#options = options
+  }
+
+  override createDriver(): Driver {
+    return new PatientDriver(this.#options)
+  }
+}
+
+/** Waits for other writers without holding up the event loop, which SQLite's own waiting would. */
+class PatientDriver extends SqliteDriver {
+  readonly #busyTimeoutMs: number
+
+  constructor(options: SqliteOptions) {
+    super({ database: async () => openDatabase(options) })
+    this.#busyTimeoutMs = options.busyTimeoutMs
+  }
+
+  override async acquireConnection(): Promise<DatabaseConnection> {
+    const connection = await super.acquireConnection()
+    const busyTimeoutMs = this.#busyTimeoutMs
+    return {
+      async executeQuery<R>(query: CompiledQuery): Promise<QueryResult<R>> {
+        for (let waited = 0; ; ) {
+          try {
+            return await connection.executeQuery<R>(query)
+          } catch (error) {
+            if (!isBusy(error) || waited >= busyTimeoutMs) throw error
+            const pauseMs = Math.min(50, 1 + waited / 4)
+            await sleep(pauseMs)
+            waited += pauseMs
+          }
+        }
+      },
+      streamQuery: (query, chunkSize) => connection.streamQuery(query, chunkSize),
+    }
+  }
+}
+
+/** A statement that met another writer has done nothing and may be repeated. https://www.sqlite.org/rescode.html#busy */
+function isBusy(error: unknown): boolean {
+  const code = (error as { code?: unknown } | undefined)?.code
+  return typeof code === 'string' && code.startsWith('SQLITE_BUSY')
 }
 
 function openDatabase({ path, sync, busyTimeoutMs }: SqliteOptions): SqliteDatabase {
@@ -26,7 +86,7 @@ function openDatabase({ path, sync, busyTimeoutMs }: SqliteOptions): SqliteDatab
   database.pragma(`busy_timeout = ${Math.trunc(busyTimeoutMs)}`)
   database.pragma('journal_mode = WAL')
   database.pragma(`synchronous = ${sync === 'full' ? 'FULL' : 'NORMAL'}`)
-  database.pragma('foreign_keys = ON')
+  database.pragma('busy_timeout = 0')
   return new PreparedDatabase(database)
 }
 
