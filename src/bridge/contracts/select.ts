@@ -1,5 +1,5 @@
 import type { Address, Broker, Message, Topology } from '../../brokers/broker.ts'
-import { createBitrix24BridgeContract } from './bitrix24-bridge.ts'
+import { type Bitrix24BridgeContractOptions, createBitrix24BridgeContract } from './bitrix24-bridge.ts'
 import type { Contract } from './contract.ts'
 import { createNativeContract } from './native.ts'
 import { createRabbitmqToBitrix24Contract, type RestRoot } from './rabbitmq-to-bitrix24.ts'
@@ -17,27 +17,23 @@ import {
   rabbitmqToBitrix24Topology,
 } from './topology.ts'
 
-/** Which contract, with its own options. */
+/** Which contract, with its queues and its own options. */
 export type ContractChoice =
-  | { readonly name: 'native'; readonly queues: NativeQueues }
-  | {
-      readonly name: 'bitrix24-bridge'
-      readonly strict: boolean
-      /** See `Bitrix24BridgeContractOptions`; true unless set. */
-      readonly many?: boolean
-      readonly queues: Bitrix24BridgeQueues
-    }
-  | {
+  | ({ readonly name: 'native' } & NativeQueues)
+  | ({ readonly name: 'bitrix24-bridge' } & Bitrix24BridgeQueues &
+      Omit<Bitrix24BridgeContractOptions, 'maxBodyBytes'>)
+  | ({
       readonly name: 'rabbitmq-to-bitrix24'
-      readonly rest: RestRoot | undefined
-      readonly strictOrder: boolean
-      readonly queues: RabbitmqToBitrix24Queues
-    }
+      readonly rest?: RestRoot
+      readonly strictOrder?: boolean
+    } & RabbitmqToBitrix24Queues)
 
 /** A contract together with its queues at a broker. */
 export interface ChosenContract {
   readonly contract: Contract
   readonly commandQueue: string
+  /** Copies of what cannot end well go here. */
+  readonly deadQueue: string
   readonly replyAddress: (message: Message) => Address
   /** Lists are counted and keep the order of pages, as the older program did. */
   readonly countLists: boolean
@@ -49,63 +45,60 @@ export interface ChosenContract {
   prepare(broker: Broker): Promise<void>
 }
 
-/** Copies of what cannot end well go here, whatever the contract. */
-export const DEAD_QUEUE = 'b24.dead'
+/** The dead letter queue unless another is set. */
+const DEAD_QUEUE = 'b24.dead'
 
 /** Builds the contract of a choice. Does no I/O. */
 export function chooseContract(choice: ContractChoice, maxBodyBytes: number): ChosenContract {
   switch (choice.name) {
     case 'native': {
-      const { queues } = choice
+      const deadQueue = choice.deadQueue ?? DEAD_QUEUE
       return {
+        deadQueue,
         contract: createNativeContract({ maxBodyBytes }),
-        commandQueue: queues.commandQueue ?? 'b24.commands',
-        replyAddress: (message) => nativeReplyAddress(message, queues),
+        commandQueue: choice.commandQueue ?? 'b24.commands',
+        replyAddress: (message) => nativeReplyAddress(message, choice),
         countLists: false,
         strictOrder: false,
-        prepare: (broker) => broker.declare(nativeTopology({ ...queues, deadQueue: DEAD_QUEUE })),
+        prepare: (broker) => broker.declare(nativeTopology({ ...choice, deadQueue })),
       }
     }
     case 'bitrix24-bridge': {
-      const { queues } = choice
       return {
-        contract: createBitrix24BridgeContract({
-          strict: choice.strict,
-          many: choice.many ?? true,
-          maxBodyBytes,
-        }),
-        commandQueue: queues.commandQueue ?? 'bitrix24-command',
-        replyAddress: (message) => bitrix24BridgeReplyAddress(message, queues),
+        contract: createBitrix24BridgeContract({ ...choice, maxBodyBytes }),
+        deadQueue: DEAD_QUEUE,
+        commandQueue: choice.commandQueue ?? 'bitrix24-command',
+        replyAddress: (message) => bitrix24BridgeReplyAddress(message, choice),
         countLists: true,
         strictOrder: false,
         async prepare(broker) {
-          await broker.declare(bitrix24BridgeTopology(queues))
-          await broker.declare(deadLetters(queues.topology))
+          await broker.declare(bitrix24BridgeTopology(choice))
+          await broker.declare(deadLetters(choice.topology))
         },
       }
     }
     case 'rabbitmq-to-bitrix24': {
-      const { queues } = choice
-      const out = queues.out ?? 'bitrix24out'
+      const out = choice.out ?? 'bitrix24out'
       let found: FoundOut = { exchangeExists: false, queueExists: false }
       return {
+        deadQueue: DEAD_QUEUE,
         contract: createRabbitmqToBitrix24Contract({
           maxBodyBytes,
           ...(choice.rest === undefined ? {} : { rest: choice.rest }),
         }),
-        commandQueue: queues.commandQueue ?? 'bitrix24in',
-        replyAddress: (message) => rabbitmqToBitrix24ReplyAddress(message, queues, found),
+        commandQueue: choice.commandQueue ?? 'bitrix24in',
+        replyAddress: (message) => rabbitmqToBitrix24ReplyAddress(message, choice, found),
         countLists: false,
-        strictOrder: choice.strictOrder,
+        strictOrder: choice.strictOrder === true,
         async prepare(broker) {
           const look = async (): Promise<FoundOut> => ({
             exchangeExists: await broker.exchangeExists(out),
             queueExists: (await broker.queueInfo(out)) !== undefined,
           })
           found = await look()
-          checkReplyRoute(queues, found)
-          await broker.declare(rabbitmqToBitrix24Topology(queues, found))
-          await broker.declare(deadLetters(queues.topology))
+          checkReplyRoute(choice, found)
+          await broker.declare(rabbitmqToBitrix24Topology(choice, found))
+          await broker.declare(deadLetters(choice.topology))
           found = await look()
         },
       }
