@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { Command, InvalidArgumentError, Option } from 'commander'
 import { createClient } from '../../client/client.ts'
 import type { Caller } from '../../client/lane/work.ts'
-import { CommandError } from '../../model/errors.ts'
+import { CommandError, TransportError } from '../../model/errors.ts'
 import type { JsonObject } from '../../model/json.ts'
 import { parseKeyValues, parseParams } from '../arguments.ts'
 import { type ExportSummary, exportList, streamSink } from '../export/export.ts'
@@ -116,7 +116,7 @@ async function run(
     })
   } catch (error) {
     if (path !== undefined) say(`Stopped. What was read is in ${path}.part; run again with --resume.`)
-    throw error
+    throw asRead(error)
   }
   report(summary)
 
@@ -133,6 +133,19 @@ async function run(
     const speed = `${seconds.toFixed(1)} s, ${rowsPerSecond} rows/s`
     say(`${rows} rows, ${requests} requests, ${speed}${path === undefined ? '' : ` → ${path}`}`)
   }
+}
+
+/** A list only reads: even when a request may have reached the portal, nothing has happened there. */
+function asRead(error: unknown): unknown {
+  if (!(error instanceof TransportError) || !error.mayHaveRun) return error
+  const { code, message, context, status, hint } = error
+  return new TransportError(code, message, {
+    sent: false,
+    status,
+    context,
+    cause: error,
+    ...(hint && { hint }),
+  })
 }
 
 function positive(text: string): number {

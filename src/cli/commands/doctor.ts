@@ -1,0 +1,54 @@
+import { Command } from 'commander'
+import { readSettings } from '../../config/read.ts'
+import { checkBroker } from '../doctor/broker.ts'
+import { exitCodeFor, type Finding } from '../doctor/finding.ts'
+import { checkNode, checkSettings, checkStore } from '../doctor/here.ts'
+import { checkPortal } from '../doctor/portal.ts'
+import type { CliIo } from '../io.ts'
+import { printJson, printLines } from '../report.ts'
+import { addSettingFlags, sourcesOf } from '../settings.ts'
+
+const EXAMPLES = `
+Examples:
+  b24-bridge doctor
+  b24-bridge doctor --json
+  b24-bridge doctor --broker amqp://user:password@mq/ --portal https://example.bitrix24.com/rest/1/abc123def456/`
+
+/**
+ * `b24-bridge doctor`: looks at settings, broker, store, portal, rights, clock and limits, one line each. Changes
+ * nothing. The exit code is 0 when nothing failed; warnings do not count.
+ */
+export function doctorCommand(io: CliIo): Command {
+  const command = addSettingFlags(new Command('doctor'))
+    .description('Check settings, broker, store, portal, rights, clock and limits')
+    .option('--json', 'as one line of JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(async (flags: { readonly json?: boolean }) => {
+      const reading = readSettings(sourcesOf(command, io))
+      const findings: Finding[] = []
+      const tell = (found: readonly Finding[]): void => {
+        findings.push(...found)
+        if (flags.json !== true) printLines(io, found.flatMap(lines))
+      }
+      tell(checkSettings(reading))
+      tell([checkNode(process.version)])
+      const { config } = reading
+      if (config !== undefined) {
+        tell([await checkStore(config, io.cwd)])
+        tell(await checkBroker(config, io.cwd, io.signal))
+        tell(await checkPortal(config, Date.now))
+      }
+      const code = exitCodeFor(findings)
+      io.exit(code)
+      if (flags.json === true)
+        printJson(io, { ok: code === 0, findings: findings.map(({ exitCode, ...rest }) => rest) })
+    })
+  return command
+}
+
+const MARKS = { ok: 'ok  ', warn: 'warn', fail: 'FAIL' }
+
+function lines({ check, state, text, hint }: Finding): string[] {
+  const line = `${MARKS[state]}  ${check.padEnd(8)}  ${text}`
+  return hint === undefined ? [line] : [`${line} → ${hint}`]
+}

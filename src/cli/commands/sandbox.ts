@@ -1,0 +1,67 @@
+import { once } from 'node:events'
+import { Command, Option } from 'commander'
+import type { CliIo } from '../io.ts'
+import { printJson, printLines } from '../report.ts'
+import { whole } from './numbers.ts'
+
+const EXAMPLES = `
+Examples:
+  b24-bridge sandbox
+  b24-bridge sandbox --port 9000 --deals 5000 --plan enterprise
+  b24-bridge sandbox --latency 200 --tls`
+
+interface SandboxFlags {
+  readonly port: number
+  readonly host: string
+  readonly deals: number
+  readonly plan: 'standard' | 'enterprise' | 'self-hosted'
+  readonly latency: number
+  readonly tls?: boolean
+  readonly json?: boolean
+}
+
+/** `b24-bridge sandbox`: a portal on your desk, with data and the limits of a plan. Runs until interrupted. */
+export function sandboxCommand(io: CliIo): Command {
+  return new Command('sandbox')
+    .description('Start a Bitrix24 portal on this machine, to try things on')
+    .option('--port <port>', 'where to listen; 0 takes a free port', whole(65_535), 9000)
+    .option('--host <host>', 'address to listen on', '127.0.0.1')
+    .option('--deals <count>', 'deals to begin with', whole(10_000_000), 1000)
+    .addOption(
+      new Option('--plan <plan>', 'whose limits it has')
+        .choices(['standard', 'enterprise', 'self-hosted'])
+        .default('standard'),
+    )
+    .option('--latency <ms>', 'milliseconds added to each request', whole(600_000), 0)
+    .option('--tls', 'serve https with a certificate made at start')
+    .option('--json', 'print the addresses as one line of JSON')
+    .addHelpText('after', EXAMPLES)
+    .action(async (flags: SandboxFlags) => {
+      const { createSandbox } = await import('../../sandbox/index.ts')
+      const { port, host, deals, plan, latency, tls = false } = flags
+      const sandbox = await createSandbox({ port, host, deals, plan, latencyMs: latency, tls })
+      try {
+        if (flags.json === true) printJson(io, { url: sandbox.url, webhook: sandbox.webhookUrl, plan, deals })
+        else printLines(io, welcome(sandbox.url, sandbox.webhookUrl, flags))
+        if (!io.signal.aborted) await once(io.signal, 'abort')
+      } finally {
+        await sandbox.close()
+      }
+    })
+}
+
+function welcome(url: string, webhook: string, { plan, deals, tls }: SandboxFlags): string[] {
+  return [
+    `Sandbox portal at ${url} (plan ${plan}, ${deals} deals). Ctrl+C ends it; its data goes with it.`,
+    '',
+    `  webhook  ${webhook}`,
+    ...(tls === true ? ['  Its certificate is made by itself: see BRIDGE_TLS_CA.'] : []),
+    '',
+    'Try in another terminal:',
+    '',
+    `  export BRIDGE_PORTAL=${webhook}`,
+    '  b24-bridge call profile',
+    '  b24-bridge list crm.deal.list select[]=ID select[]=TITLE',
+    '  b24-bridge run',
+  ]
+}

@@ -1,0 +1,97 @@
+import { randomUUID } from 'node:crypto'
+import { existsSync } from 'node:fs'
+import { resolve } from 'node:path'
+import { checkReplyRoute } from '../../bridge/contracts/topology.ts'
+import type { Broker, Topology } from '../../brokers/broker.ts'
+import type { Config } from '../../config/config.ts'
+import { maskUrl } from '../../config/kinds.ts'
+import { BrokerError } from '../../model/errors.ts'
+import { findOut, openToolBroker, topologyOf } from '../parts.ts'
+import { type Finding, fail, ok, warn } from './finding.ts'
+
+/** The broker: connection, queues and exchanges, and the rights to use them. */
+export async function checkBroker(config: Config, cwd: string, signal: AbortSignal): Promise<Finding[]> {
+  if (config.broker.kind === 'embedded' && !existsSync(resolve(cwd, config.store.replace(/^sqlite:/, ''))))
+    return [ok('broker', 'embedded: its queues will be created in the store')]
+  try {
+    const { broker, close } = await openToolBroker(config, { signal })
+    try {
+      const where = config.broker.kind === 'embedded' ? 'embedded, in the store' : maskUrl(config.broker.url)
+      return [
+        ok('broker', where),
+        ...(await checkQueues(config, broker)),
+        ...(await checkRights(config, broker)),
+      ]
+    } finally {
+      await close()
+    }
+  } catch (error) {
+    return [fail('broker', error)]
+  }
+}
+
+async function checkQueues(config: Config, broker: Broker): Promise<Finding[]> {
+  try {
+    const { contract } = config
+    if (contract.name === 'rabbitmq-to-bitrix24')
+      checkReplyRoute({ ...contract, topology: config.topology }, await findOut(contract.out, broker))
+    const topology = await topologyOf(config, broker)
+    const exchanges = await Promise.all(
+      topology.exchanges.map(async ({ name }) =>
+        (await broker.exchangeExists(name))
+          ? ok('queues', `exchange ${name}`)
+          : absent(topology, 'exchange', name),
+      ),
+    )
+    const queues = await Promise.all(topology.queues.map(({ name }) => checkQueue(broker, topology, name)))
+    return [...exchanges, ...queues]
+  } catch (error) {
+    return [fail('queues', error)]
+  }
+}
+
+async function checkQueue(broker: Broker, topology: Topology, name: string): Promise<Finding> {
+  const info = await broker.queueInfo(name)
+  if (info === undefined) return absent(topology, 'queue', name)
+  return ok('queues', `queue ${name}: ${info.messages} messages, ${info.consumers} consumers`)
+}
+
+function absent(topology: Topology, what: string, name: string): Finding {
+  if (topology.mode === 'declare')
+    return ok('queues', `${what} ${name} does not exist yet and will be created`)
+  return fail(
+    'queues',
+    new BrokerError(`${what.toUpperCase()}_MISSING`, `There is no ${what} ${name}.`, {
+      hint: `Create it with \`b24-bridge topology init\`, or correct its name.`,
+    }),
+  )
+}
+
+/** One message through a queue of our own that is gone afterwards: rights to create, write and read. */
+async function checkRights(config: Config, broker: Broker): Promise<Finding[]> {
+  if (config.topology !== 'declare') return []
+  const name = `b24.doctor.${randomUUID()}`
+  try {
+    await broker.declare({
+      mode: 'declare',
+      exchanges: [],
+      queues: [{ name, durable: true, type: 'plain', arguments: { 'x-expires': 60_000 } }],
+      bindings: [],
+    })
+    await broker.publish({ exchange: '', routingKey: name }, { body: Buffer.from('ok'), headers: {} })
+    const delivery = await broker.get(name)
+    delivery?.ack()
+    await broker.deleteQueue(name)
+    return [ok('rights', 'a queue was created, written, read and deleted')]
+  } catch (error) {
+    const { text, hint } = fail('rights', error)
+    return [
+      warn(
+        'rights',
+        text,
+        hint ??
+          'Let this user configure, write and read b24.*, or create the queues by hand and set BRIDGE_TOPOLOGY=passive.',
+      ),
+    ]
+  }
+}

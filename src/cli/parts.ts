@@ -1,0 +1,99 @@
+import {
+  bitrix24BridgeTopology,
+  type FoundOut,
+  nativeTopology,
+  rabbitmqToBitrix24Topology,
+} from '../bridge/contracts/topology.ts'
+import type { Broker, Topology } from '../brokers/broker.ts'
+import type { Config } from '../config/config.ts'
+import { maskUrl } from '../config/kinds.ts'
+import { BrokerError } from '../model/errors.ts'
+import type { Store } from '../stores/store.ts'
+
+/** The store of the settings, opened beside a service that may be running. */
+export async function openToolStore(config: Config): Promise<Store> {
+  const { openStore } = await import('../stores/open.ts')
+  return openStore(config.store, { now: Date.now, exclusive: false })
+}
+
+/** A broker for one task, and what has to be closed after it. */
+export interface ToolBroker {
+  readonly broker: Broker
+  close(): Promise<void>
+}
+
+/**
+ * The broker of the settings, connected. Rejects with a `BrokerError` `BROKER_UNREACHABLE` when there is no connection
+ * within `timeoutMs`; the embedded broker opens the store.
+ */
+export async function openToolBroker(
+  config: Config,
+  options: { readonly timeoutMs?: number; readonly signal?: AbortSignal } = {},
+): Promise<ToolBroker> {
+  const { openBroker } = await import('../brokers/open.ts')
+  let store: Store | undefined
+  const broker = await openBroker(config.broker.kind === 'embedded' ? 'embedded' : config.broker.url, {
+    amqp: {
+      name: 'b24-bridge/tool',
+      random: Math.random,
+      now: Date.now,
+      ...(config.tlsCa !== undefined && { tls: { caFile: config.tlsCa.file } }),
+    },
+    embedded: async () => {
+      store = await openToolStore(config)
+      return { db: store.db, now: Date.now, takeOver: false, pollMs: 50 }
+    },
+  })
+  const close = async (): Promise<void> => {
+    await broker.close()
+    await store?.close()
+  }
+  try {
+    await connected(config, broker, options.timeoutMs ?? 10_000, options.signal)
+  } catch (error) {
+    await close()
+    throw error
+  }
+  return { broker, close }
+}
+
+async function connected(
+  config: Config,
+  broker: Broker,
+  timeoutMs: number,
+  signal: AbortSignal | undefined,
+): Promise<void> {
+  const until = Date.now() + timeoutMs
+  while (!broker.state().connected) {
+    signal?.throwIfAborted()
+    if (Date.now() >= until) {
+      const where = config.broker.kind === 'amqp' ? maskUrl(config.broker.url) : 'embedded'
+      const reason = broker.state().reason ?? 'no answer'
+      throw new BrokerError('BROKER_UNREACHABLE', `The broker ${where} cannot be reached: ${reason}.`, {
+        hint: 'Check that RabbitMQ is running and that address, user, password and virtual host in BRIDGE_BROKER are right.',
+      })
+    }
+    await new Promise((resolve) => setTimeout(resolve, 25))
+  }
+}
+
+/** What must exist at the broker under these settings. Looks first where `AMPQOUT` may be a queue or an exchange. */
+export async function topologyOf(config: Config, broker: Broker): Promise<Topology> {
+  const { contract, topology } = config
+  switch (contract.name) {
+    case 'native':
+      return nativeTopology({ ...contract, topology })
+    case 'bitrix24-bridge':
+      return bitrix24BridgeTopology({ ...contract, topology })
+    case 'rabbitmq-to-bitrix24':
+      return rabbitmqToBitrix24Topology({ ...contract, topology }, await findOut(contract.out, broker))
+  }
+}
+
+/** What the name of the replies of rabbitmq-to-bitrix24 stands for at this broker. */
+export async function findOut(out: string, broker: Broker): Promise<FoundOut> {
+  return {
+    exchangeExists: await broker.exchangeExists(out),
+    queueExists: (await broker.queueInfo(out)) !== undefined,
+  }
+}

@@ -1,0 +1,90 @@
+import { readFileSync } from 'node:fs'
+import { Command, CommanderError } from 'commander'
+import { clientOf } from './client.ts'
+import { callCommand } from './commands/call.ts'
+import { configCommand } from './commands/config.ts'
+import { doctorCommand } from './commands/doctor.ts'
+import { listCommand } from './commands/list.ts'
+import { sandboxCommand } from './commands/sandbox.ts'
+import { sendCommand } from './commands/send.ts'
+import { setupCommand } from './commands/setup.ts'
+import { topologyCommand } from './commands/topology.ts'
+import { EXIT_MEANINGS } from './exit-codes.ts'
+import type { CliIo } from './io.ts'
+import { addSettingFlags, configOf } from './settings.ts'
+
+const EXAMPLES = `
+Examples:
+  b24-bridge sandbox                                   a portal to try things on
+  b24-bridge call crm.deal.get id=7                    one call, straight to the portal
+  b24-bridge list crm.deal.list --out deals.csv        every row of a list
+  b24-bridge doctor                                    is everything in place?
+  b24-bridge run                                       the service
+
+Exit codes:
+${EXIT_MEANINGS.map(([code, meaning]) => `  ${String(code).padStart(3)}  ${meaning}`).join('\n')}`
+
+/** The whole command line, ready to parse; every command throws instead of ending the process. */
+export function createProgram(io: CliIo): Command {
+  const program = new Command('b24-bridge')
+    .description('A durable road between message queues and Bitrix24.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .addHelpText('after', EXAMPLES)
+    .showSuggestionAfterError()
+  const commands = [
+    setupCommand(io),
+    doctorCommand(io),
+    sendCommand(io),
+    callCommand(io),
+    listWithSettings(io),
+    configCommand(io),
+    topologyCommand(io),
+    sandboxCommand(io),
+  ]
+  for (const command of commands) program.addCommand(command)
+  adopt(program, io)
+  return program
+}
+
+/** `list` knows nothing of settings; it is given the portal that they name. */
+function listWithSettings(io: CliIo): Command {
+  const list = listCommand(io, { openClient: async () => clientOf(configOf(list, io)) })
+  return addSettingFlags(list)
+}
+
+/** What every command has in common, given to all of them. */
+function adopt(command: Command, io: CliIo): void {
+  command.exitOverride().configureOutput({
+    writeOut: (text) => void io.stdout.write(text),
+    writeErr: (text) => void io.stderr.write(text),
+    // Errors are reported in one place, with everything else that can go wrong.
+    outputError: () => {},
+    getOutHelpWidth: () => io.stdout.columns ?? 100,
+    getErrHelpWidth: () => io.stdout.columns ?? 100,
+    getOutHasColors: () => false,
+    getErrHasColors: () => false,
+  })
+  command.helpOption('-h, --help', 'show this help')
+  if (command.commands.length > 0) {
+    command.helpCommand('help [command]', 'show the help of a command')
+    // Without a command: the help, but as an error, so that scripts notice.
+    if (command.parent !== null)
+      command.action(() => {
+        throw new CommanderError(
+          2,
+          'commander.help',
+          `${path(command)} needs a command; see ${path(command)} --help`,
+        )
+      })
+  }
+  for (const child of command.commands) adopt(child, io)
+}
+
+function path(command: Command): string {
+  return command.parent === null ? command.name() : `${path(command.parent)} ${command.name()}`
+}
+
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../package.json', import.meta.url), 'utf8')
+  return (JSON.parse(text) as { version: string }).version
+}
