@@ -4,8 +4,9 @@ import { BrokerError, ConfigError } from '../model/errors.ts'
 import { AckWindow } from './amqp/acks.ts'
 import { onThrowAwayChannel, watchChannel } from './amqp/channel.ts'
 import { AmqpLink, type BrokerLogger } from './amqp/connection.ts'
-import { AmqpConsumer, AmqpDelivery } from './amqp/consumer.ts'
+import { AmqpConsumer } from './amqp/consumer.ts'
 import { DeclaredTopology } from './amqp/declare.ts'
+import { AmqpDelivery } from './amqp/delivery.ts'
 import type { AmqpTls } from './amqp/dial.ts'
 import { refusal, replyCode, type Subject } from './amqp/errors.ts'
 import { AmqpPublisher } from './amqp/publisher.ts'
@@ -101,10 +102,8 @@ class AmqpBroker implements Broker {
       ...shared,
       role: 'publish',
       connectionName: `${options.name}/publish`,
-      logger: (event, fields) => {
-        if (event === 'broker.unblocked') this.#publisher.resume()
-        this.#logger(event, fields)
-      },
+      logger: this.#logger,
+      onUnblocked: () => this.#publisher.resume(),
     })
     this.#publisher = new AmqpPublisher({
       link: this.#publishing,

@@ -128,19 +128,28 @@ export interface Broker {
   /**
    * Declares or checks the topology, now and again after every reconnection.
    * Rejects with a `BrokerError`: `QUEUE_MISSING`, `EXCHANGE_MISSING` or `TOPOLOGY_MISMATCH` (it exists with other
-   * arguments), each with a hint.
+   * arguments), each with a hint; `ACCESS_REFUSED` or `QUEUE_LOCKED` on RabbitMQ, `UNSUPPORTED` on the embedded broker.
+   * Waits for the first connection as long as it takes, as `consume` does; a tool asks `state` or sets itself a time.
    */
   declare(topology: Topology): Promise<void>
-  /** Starts handing out deliveries. The handler must not throw; it settles each delivery in its own time. */
+  /**
+   * Starts handing out deliveries. The handler must not throw; it settles each delivery in its own time. Rejects with
+   * `QUEUE_MISSING` when there is no such queue now; one that vanishes later is waited for.
+   */
   consume(queue: string, options: ConsumeOptions, handler: (delivery: Delivery) => void): Promise<Consumer>
   /**
    * Resolves when the broker has confirmed the message. Rejects with a `BrokerError`:
-   * `UNROUTABLE` (no queue is bound there; the broker returned it), `NACKED` (refused, for example a full queue),
+   * `UNROUTABLE` (no queue is bound there; the broker returned it), `EXCHANGE_MISSING`, `NACKED` (refused, for example
+   * a full queue), `MESSAGE_INVALID` (a header or property that the broker cannot carry),
    * `CONFIRM_TIMEOUT` or `CONNECTION_LOST` (it may or may not have been stored), `BROKER_CLOSED` (after `close`).
-   * While the connection is away it waits for it, at most the confirm time-out.
+   * While the connection is away it waits for it, at most the confirm time-out. A message without `messageId` may be
+   * given one.
    */
   publish(address: Address, message: Message): Promise<void>
-  /** Depth and consumers of a queue, or `undefined` when there is no such queue. */
+  /**
+   * Messages not handed out and consumers of a queue, or `undefined` when there is no such queue. This and the questions
+   * below reject with `NOT_CONNECTED` when there is no connection within the confirm time-out.
+   */
   queueInfo(queue: string): Promise<QueueInfo | undefined>
   /** True when the exchange exists. */
   exchangeExists(exchange: string): Promise<boolean>

@@ -11,9 +11,9 @@ import type {
   QueueInfo,
   Topology,
 } from './broker.ts'
-import { Counter, type Taker } from './embedded/counter.ts'
+import { EmbeddedConsumer, EmbeddedDelivery } from './embedded/consumer.ts'
+import { Counter } from './embedded/counter.ts'
 import { declareTopology } from './embedded/declare.ts'
-import { decodeMessage } from './embedded/message.ts'
 import {
   countMessages,
   type EmbeddedDatabase,
@@ -23,7 +23,6 @@ import {
   queueExists,
   releaseLeases,
 } from './embedded/queries.ts'
-import type { MessageRow } from './embedded/tables.ts'
 import { brokerClosed, queueMissing } from './errors.ts'
 
 export type { EmbeddedDatabase } from './embedded/queries.ts'
@@ -191,96 +190,5 @@ class EmbeddedBroker implements Broker {
   async #settled(): Promise<void> {
     if (this.#closing !== undefined) throw brokerClosed()
     await this.#counter.flush()
-  }
-}
-
-class EmbeddedConsumer implements Consumer, Taker {
-  readonly queue: string
-  readonly #counter: Counter
-  readonly #prefetch: number
-  readonly #handler: (delivery: Delivery) => void
-  readonly #onStop: () => void
-  #out = 0
-  #stopped = false
-
-  constructor(
-    counter: Counter,
-    queue: string,
-    prefetch: number,
-    handler: (delivery: Delivery) => void,
-    onStop: () => void,
-  ) {
-    this.#counter = counter
-    this.queue = queue
-    this.#prefetch = prefetch
-    this.#handler = handler
-    this.#onStop = onStop
-  }
-
-  get room(): number {
-    return this.#stopped ? 0 : this.#prefetch - this.#out
-  }
-
-  take(row: MessageRow): void {
-    if (this.#stopped) {
-      this.#counter.giveBack(row.id!, 0)
-      return
-    }
-    this.#out++
-    const delivery = new EmbeddedDelivery(row, this.#counter, () => {
-      this.#out--
-    })
-    try {
-      this.#handler(delivery)
-    } catch {
-      delivery.requeue()
-    }
-  }
-
-  async stop(): Promise<void> {
-    if (this.#stopped) return
-    this.#stopped = true
-    this.#counter.removeTaker(this)
-    this.#onStop()
-    await this.#counter.flush()
-  }
-}
-
-class EmbeddedDelivery implements Delivery {
-  readonly message: Message
-  readonly queue: string
-  readonly exchange: string
-  readonly routingKey: string
-  readonly redelivered: boolean
-  readonly deliveryCount: number
-  readonly #id: number
-  readonly #counter: Counter
-  readonly #onSettled: () => void
-  #settled = false
-
-  constructor(row: MessageRow, counter: Counter, onSettled: () => void) {
-    this.message = decodeMessage(row.properties, row.body)
-    this.queue = row.queue
-    this.exchange = row.exchange
-    this.routingKey = row.routing_key
-    this.deliveryCount = row.delivery_count - 1
-    this.redelivered = this.deliveryCount > 0
-    this.#id = row.id!
-    this.#counter = counter
-    this.#onSettled = onSettled
-  }
-
-  ack(): void {
-    if (this.#settled) return
-    this.#settled = true
-    this.#onSettled()
-    this.#counter.ack(this.#id)
-  }
-
-  requeue(delayMs = 0): void {
-    if (this.#settled) return
-    this.#settled = true
-    this.#onSettled()
-    this.#counter.giveBack(this.#id, delayMs)
   }
 }

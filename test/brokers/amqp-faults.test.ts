@@ -257,6 +257,26 @@ describe.skipIf(amqpUrl === undefined)(`RabbitMQ over a bad network${amqpNote}`,
     await byBytes.publish(to(queue), { body: Buffer.alloc(50_000), headers: {} })
   })
 
+  it('holds publications back while the broker is short of memory', async () => {
+    const broker = open()
+    await broker.publish(to(queue), textMessage('before'))
+    const text = Buffer.from('low on memory')
+    proxy.inject(methodFrame(Buffer.from([0, 10, 0, 60, text.length, ...text])))
+    await eventually(() => expect(broker.state()).toMatchObject({ connected: true, blocked: true }))
+    let confirmed = false
+    const held = broker.publish(to(queue), textMessage('held')).then(() => {
+      confirmed = true
+    })
+    expect(broker.state().unconfirmed).toBe(0)
+    // Sleeps, because what must not come cannot be waited for.
+    await sleep(100)
+    expect(confirmed).toBe(false)
+    expect(await direct.queueInfo(queue)).toMatchObject({ messages: 1 })
+    proxy.inject(methodFrame(Buffer.from([0, 10, 0, 61])))
+    await held
+    expect(broker.state().blocked).toBe(false)
+  })
+
   it('shows a password neither in its state, nor in errors, nor in logs', async () => {
     const url = new URL(proxy.url)
     url.username = 'nobody'
@@ -288,3 +308,11 @@ describe.skipIf(amqpUrl === undefined)(`RabbitMQ over a bad network${amqpNote}`,
     await expect(broker.publish(to(queue), textMessage('x'))).rejects.toMatchObject({ code: 'BROKER_CLOSED' })
   })
 })
+
+/** A method on channel 0: https://www.rabbitmq.com/docs/connection-blocked and section 4.2.3 of the AMQP 0-9-1 specification. */
+function methodFrame(payload: Buffer): Buffer {
+  const header = Buffer.alloc(7)
+  header.writeUInt8(1, 0)
+  header.writeUInt32BE(payload.length, 3)
+  return Buffer.concat([header, payload, Buffer.from([0xce])])
+}

@@ -18,6 +18,8 @@ export interface LinkOptions extends DialOptions {
   readonly now: () => number
   /** Runs after each connection before anyone may use it; its failure is logged and does not close the connection. */
   readonly setup?: (model: ChannelModel) => Promise<void>
+  /** The broker lets this connection go on after a pause. */
+  readonly onUnblocked?: () => void
 }
 
 const LOWEST_DELAY_MS = 200
@@ -170,6 +172,7 @@ export class AmqpLink {
     model.on('unblocked', () => {
       this.#blocked = false
       logger('broker.unblocked', { role })
+      this.#options.onUnblocked?.()
     })
     if (this.closed) {
       await hangUp(model)
