@@ -68,7 +68,7 @@ export interface ChainPage extends AnsweredPage {
 
 /** What a chain gave: its good pages up to the first that was short, failed or disordered. */
 export interface ChainReading {
-  readonly pages: readonly ChainPage[]
+  readonly pages: ChainPage[]
   readonly verdict: PageVerdict | 'failed'
   /** The last good id: where the walk goes on. */
   readonly after: string | null

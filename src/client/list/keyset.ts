@@ -39,11 +39,11 @@ export async function* keysetSteps(
   let alone = false
   let pending = road.ask([{ method: plan.method, params: keysetParams(plan, after, counted) }])
   for (;;) {
-    const settled = await pending
+    const reading = readChain(plan, await pending, after, wrapper)
     road.check()
     const requests = road.requests
-    const reading = readChain(plan, settled, after, wrapper)
-    const pages = [...reading.pages]
+    // Emptied as it is given out, so that rows which were consumed can be forgotten.
+    const pages = reading.pages
     const first = given === 0
     const head = pages[0]
     if (first && head !== undefined && counted) road.total = head.total ?? null

@@ -2,7 +2,7 @@ import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { type Client, createClient } from '../../../src/client/client.ts'
 import { collectList, walkList } from '../../../src/client/list/pages.ts'
 import type { JsonObject } from '../../../src/model/json.ts'
-import { createSandbox, type Sandbox } from '../../../src/sandbox/index.ts'
+import { createSandbox, type Fault, type Sandbox } from '../../../src/sandbox/index.ts'
 
 /** Walks over the sandbox through the real client: two readings of the portal's documentation that must agree. */
 let sandbox: Sandbox
@@ -48,6 +48,16 @@ describe('lists of the sandbox', () => {
     expect(list).toMatchObject({ rows: [], status: 400, requests: 1 })
     expect(list.answer?.body).toHaveProperty('error_description', "Parameter 'filter' must be array.")
   })
+
+  test.each<Fault['kind']>(['refuse', 'reset', 'reset-after', 'status', 'truncate'])(
+    'a request that ends with %s in the middle costs no row',
+    async (kind) => {
+      sandbox.fault([{ kind, match: { method: 'tasks.task.list', nth: 4 } }])
+      const list = await collectList(client, 'tasks.task.list')
+      expect(list.missing).toEqual([])
+      expect(ids(list.rows, 'id')).toEqual(upTo(430))
+    },
+  )
 
   test('100,000 rows take at least 95 % of 2,500 rows a request', async () => {
     let next = 1
