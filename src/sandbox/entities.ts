@@ -126,13 +126,13 @@ export function itemField(entity: Entity, name: string): EntityField | undefined
   return { name: upperName(name), itemName: name, type: 'string', readOnly: false }
 }
 
-/** `ASSIGNED_BY_ID` as `assignedById`. */
+/** `ASSIGNED_BY_ID` as `assignedById`; an underscore before a digit stays: `UF_CRM_12` is `ufCrm_12`. */
 export function camelName(name: string): string {
-  return name.toLowerCase().replace(/_(.)/g, (_, letter: string) => letter.toUpperCase())
+  return name.toLowerCase().replace(/_([a-z])/g, (_, letter: string) => letter.toUpperCase())
 }
 
 function upperName(name: string): string {
-  return name.replace(/(?<=[a-z])(?=[A-Z])|(?<=[A-Za-z])(?=\d)/g, '_').toUpperCase()
+  return name.replace(/(?<=[a-z0-9])(?=[A-Z])/g, '_').toUpperCase()
 }
 
 function entity(name: Entity['name'], typeId: number | undefined, specs: readonly string[]): Entity {
