@@ -1,0 +1,55 @@
+import type { FastifyInstance } from 'fastify'
+import type { CommandAccess } from './access.ts'
+
+/** One thing that the service needs: the broker, the store. */
+export interface HealthPart {
+  readonly name: string
+  readonly ok: boolean
+  /** Why it is not; shown to everybody, so without any secret. */
+  readonly reason?: string
+}
+
+/** How the service is at this moment. Asking must cost nothing: no I/O. */
+export interface HealthReport {
+  /** Shutting down: takes no more commands, finishes those in hand. */
+  readonly draining: boolean
+  readonly parts: readonly HealthPart[]
+}
+
+/**
+ * `GET /health/live`: 200 as long as the event loop turns. `GET /health/ready`: 200 while every part is well and the
+ * service is not draining, otherwise 503 with the reasons. Both are open to everybody and to every host name,
+ * because probes have neither a token nor a name.
+ */
+export function addHealthRoutes(
+  server: FastifyInstance,
+  health: () => HealthReport,
+  access: CommandAccess,
+): void {
+  server.get('/health/live', () => ({ status: 'live', commands_from: access }))
+  server.get('/health/ready', (_request, reply) => {
+    const body = readiness(health(), access)
+    return reply.code(body.status === 'ready' ? 200 : 503).send(body)
+  })
+}
+
+/** The body of `/health/ready`. Pure. */
+export function readiness(report: HealthReport, access: CommandAccess) {
+  const { draining, parts } = report
+  const reasons = parts.filter(({ ok }) => !ok).map(({ name, reason }) => `${name}: ${reason ?? 'not ready'}`)
+  if (draining) reasons.unshift('the bridge is shutting down')
+  const seen = {
+    draining,
+    parts: Object.fromEntries(
+      parts.map(({ name, ok, reason }) => [name, { ok, ...(ok || reason === undefined ? {} : { reason }) }]),
+    ),
+    commands_from: access,
+  }
+  if (reasons.length === 0) return { status: 'ready' as const, ...seen }
+  return {
+    status: 'not ready' as const,
+    error: draining ? 'DRAINING' : 'NOT_READY',
+    error_description: reasons.join('; '),
+    ...seen,
+  }
+}

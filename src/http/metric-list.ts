@@ -1,0 +1,162 @@
+/** One metric as Prometheus sees it. */
+export interface MetricSpec {
+  readonly name: string
+  readonly type: 'counter' | 'gauge' | 'histogram'
+  /** One sentence; stands in `/metrics` and in the documentation. */
+  readonly help: string
+  /** What each label can be. */
+  readonly labels?: Readonly<Record<string, string>>
+  /** Upper bounds of a histogram. */
+  readonly buckets?: readonly number[]
+  /** When a person should look. */
+  readonly alert?: string
+}
+
+const CLASS = '`read` and `write` (one method), `list`, `batch`, `invalid` (could not be read as a command)'
+
+/**
+ * Every metric of the bridge, once: the registry, `docs/metrics.md` and a test are made from it. Nothing has a portal
+ * as a label, so that the number of series does not grow with the number of portals.
+ */
+export const METRICS = [
+  {
+    name: 'b24_commands_total',
+    type: 'counter',
+    help: 'Commands that ended, by how they ended.',
+    labels: {
+      outcome: '`done`, `failed`, `unknown`, `requeued` (handed back to the broker, comes again)',
+      class: CLASS,
+    },
+    alert: '`unknown` above 0.1 % of all',
+  },
+  {
+    name: 'b24_commands_replayed_total',
+    type: 'counter',
+    help: 'Commands that were delivered again and answered from the ledger, without a call.',
+  },
+  {
+    name: 'b24_command_duration_seconds',
+    type: 'histogram',
+    help: 'From the delivery of a command to its confirmed reply.',
+    labels: { class: CLASS },
+    buckets: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300],
+    alert: 'the 99th percentile above what your callers accept',
+  },
+  {
+    name: 'b24_commands_in_hand',
+    type: 'gauge',
+    help: 'Commands between delivery and acknowledgement.',
+  },
+  {
+    name: 'b24_calls_waiting',
+    type: 'gauge',
+    help: 'Commands and calls that wait in the lanes of all portals for their turn.',
+    alert: 'growing for 30 minutes',
+  },
+  {
+    name: 'b24_batch_size',
+    type: 'histogram',
+    help: 'Calls that one request to a portal carried.',
+    buckets: [1, 2, 5, 10, 20, 30, 40, 50],
+  },
+  {
+    name: 'b24_http_requests_total',
+    type: 'counter',
+    help: 'Requests to portals.',
+    labels: {
+      status_class: '`2xx`, `3xx`, `4xx`, `5xx`, `none` (no answer)',
+      error_code:
+        'code of the error that the request as a whole met, `none`, or `other` past 50 different codes',
+    },
+    alert: '`5xx` and `none` above 1 % of all',
+  },
+  {
+    name: 'b24_http_request_duration_seconds',
+    type: 'histogram',
+    help: 'Duration of requests to portals; a portal cuts one off after 60 seconds.',
+    buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60],
+    alert: 'anything above 40 seconds',
+  },
+  {
+    name: 'b24_http_inflight',
+    type: 'gauge',
+    help: 'Requests to portals under way.',
+  },
+  {
+    name: 'b24_lanes',
+    type: 'gauge',
+    help: 'Portals by the state of their lane.',
+    labels: {
+      state:
+        '`ready`, `throttled` (calls wait and none is under way: a limit holds them), `blocked` (the portal is down or refuses us)',
+    },
+    alert: '`blocked` above 1 % of all portals for 15 minutes',
+  },
+  {
+    name: 'b24_rate_limited_total',
+    type: 'counter',
+    help: 'Requests that were refused because of a request limit. Waiting for our own count is no refusal.',
+    labels: { by: '`portal`' },
+    alert: 'above 1 % of the requests: somebody else uses the same limit',
+  },
+  {
+    name: 'b24_bucket_level',
+    type: 'gauge',
+    help: 'The fullest request bucket of all portals, as we count it.',
+  },
+  {
+    name: 'b24_operating_ratio_max',
+    type: 'gauge',
+    help: 'Highest share of its operating limit that a method has used on a portal; 1 is all.',
+    alert: 'above 0.9',
+  },
+  {
+    name: 'b24_amqp_connected',
+    type: 'gauge',
+    help: '1 while the broker is connected, else 0.',
+    alert: '0 for a minute',
+  },
+  {
+    name: 'b24_amqp_blocked',
+    type: 'gauge',
+    help: '1 while the broker asks publishers to pause (memory or disk alarm), else 0.',
+    alert: '1 for a minute',
+  },
+  {
+    name: 'b24_amqp_unconfirmed',
+    type: 'gauge',
+    help: 'Publications sent and not yet confirmed.',
+  },
+  {
+    name: 'b24_amqp_reconnects_total',
+    type: 'counter',
+    help: 'Connections to the broker that were made anew.',
+  },
+  {
+    name: 'b24_dead_letters_total',
+    type: 'counter',
+    help: 'Messages set aside in the dead letter queue.',
+    labels: {
+      reason: 'why: `REPLY_UNROUTABLE`, the code of a command that could not be read, or `other` past 50',
+    },
+    alert: 'above 0',
+  },
+  {
+    name: 'b24_api_requests_total',
+    type: 'counter',
+    help: 'Requests to the HTTP server of the bridge itself.',
+    labels: {
+      route: 'the route as documented, or `other`',
+      status: 'HTTP status; 499 when the caller hung up',
+    },
+    alert: '`5xx`',
+  },
+] as const satisfies readonly MetricSpec[]
+
+/** The name of a metric of the list. */
+export type MetricName = (typeof METRICS)[number]['name']
+
+/** The entry of a metric. */
+export function metricSpec(name: MetricName): MetricSpec {
+  return METRICS.find((spec) => spec.name === name) as MetricSpec
+}

@@ -1,0 +1,215 @@
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { SettledReport } from '../bridge/commands/consume.ts'
+import type { BrokerState } from '../brokers/broker.ts'
+import type { LaneStats } from '../client/lane/core.ts'
+import type { RequestReport } from '../client/lane/lane.ts'
+import { isReadMethod } from '../model/methods.ts'
+import { type MetricName, metricSpec } from './metric-list.ts'
+
+/** What is read at the moment of a scrape. */
+export interface GaugeReadings {
+  readonly lanes: readonly { readonly domain: string; readonly stats: LaneStats }[]
+  readonly broker: BrokerState
+  /** Commands between delivery and acknowledgement. */
+  readonly inHand: number
+}
+
+/** The bridge's metrics. Counting one event costs well under a microsecond and takes no lock and no I/O. */
+export interface Metrics {
+  readonly contentType: string
+  /** The page for Prometheus. */
+  text(): Promise<string>
+  /** A command was settled. */
+  settled(report: SettledReport): void
+  /** A request to a portal ended. */
+  request(domain: string, report: RequestReport): void
+  /** A message was set aside. */
+  deadLetter(reason: string): void
+  /** The HTTP server answered; `route` is the pattern, never the address as asked for. */
+  answered(route: string, status: number): void
+  /** Sets where gauges are read from at each scrape; without it they stay at 0. The last one counts. */
+  gauges(source: () => GaugeReadings): void
+}
+
+/** `processMetrics` adds memory, CPU and event loop of this process (default true). */
+export function createMetrics(options: { readonly processMetrics?: boolean } = {}): Metrics {
+  const registry = new Registry()
+  if (options.processMetrics !== false) collectDefaultMetrics({ register: registry })
+  const commands = countCommands(registry)
+  const requests = countRequests(registry)
+  const dead = children(counter(registry, 'b24_dead_letters_total'), 1)
+  const answers = children(counter(registry, 'b24_api_requests_total'), 2)
+  const reason = boundedLabel()
+  const read = readGauges(registry)
+  let source: (() => GaugeReadings) | undefined
+  return {
+    contentType: registry.contentType,
+    text() {
+      if (source !== undefined) read(source())
+      return registry.metrics()
+    },
+    settled: commands,
+    request: requests,
+    deadLetter: (why) => dead(reason(why)).inc(),
+    answered: (route, status) => answers(route, String(status)).inc(),
+    gauges(next) {
+      source = next
+    },
+  }
+}
+
+function countCommands(registry: Registry): Metrics['settled'] {
+  const total = children(counter(registry, 'b24_commands_total'), 2)
+  const replayed = counter(registry, 'b24_commands_replayed_total')
+  const duration = children(histogram(registry, 'b24_command_duration_seconds'), 1)
+  const classOf = commandClasses()
+  // Series that exist from the start let alerts see the first increase.
+  for (const kind of ['read', 'write', 'list', 'batch'])
+    for (const outcome of ['done', 'failed', 'unknown']) total(outcome, kind).inc(0)
+  return (report) => {
+    const kind = classOf(report)
+    total(report.outcome, kind).inc()
+    if (report.replayed) replayed.inc()
+    if (report.outcome !== 'requeued') duration(kind).observe(report.ms / 1000)
+  }
+}
+
+function countRequests(registry: Registry): Metrics['request'] {
+  const total = children(counter(registry, 'b24_http_requests_total'), 2)
+  const duration = histogram(registry, 'b24_http_request_duration_seconds')
+  const size = histogram(registry, 'b24_batch_size')
+  const code = boundedLabel()
+  return (_domain, { calls, ms, status, error }) => {
+    total(statusClass(status), error === undefined ? 'none' : code(error)).inc()
+    duration.observe(ms / 1000)
+    size.observe(calls)
+  }
+}
+
+function readGauges(registry: Registry): (readings: GaugeReadings) => void {
+  const set = {
+    inHand: gauge(registry, 'b24_commands_in_hand'),
+    waiting: gauge(registry, 'b24_calls_waiting'),
+    inFlight: gauge(registry, 'b24_http_inflight'),
+    lanes: gauge(registry, 'b24_lanes'),
+    level: gauge(registry, 'b24_bucket_level'),
+    operating: gauge(registry, 'b24_operating_ratio_max'),
+    connected: gauge(registry, 'b24_amqp_connected'),
+    blocked: gauge(registry, 'b24_amqp_blocked'),
+    unconfirmed: gauge(registry, 'b24_amqp_unconfirmed'),
+  }
+  const limited = totals(counter(registry, 'b24_rate_limited_total'), { by: 'portal' })
+  const reconnects = totals(counter(registry, 'b24_amqp_reconnects_total'), {})
+  return ({ lanes, broker, inHand }) => {
+    const sum = { waiting: 0, inFlight: 0, overLimit: 0, level: 0, operating: 0 }
+    const states = { ready: 0, throttled: 0, blocked: 0 }
+    for (const { stats } of lanes) {
+      sum.waiting += stats.waiting
+      sum.inFlight += stats.inFlight
+      sum.overLimit += stats.overLimit
+      sum.level = Math.max(sum.level, stats.bucketLevel)
+      sum.operating = Math.max(sum.operating, stats.operatingShare)
+      states[laneState(stats)]++
+    }
+    set.inHand.set(inHand)
+    set.waiting.set(sum.waiting)
+    set.inFlight.set(sum.inFlight)
+    set.level.set(sum.level)
+    set.operating.set(sum.operating)
+    for (const [state, count] of Object.entries(states)) set.lanes.set({ state }, count)
+    set.connected.set(broker.connected ? 1 : 0)
+    set.blocked.set(broker.blocked ? 1 : 0)
+    set.unconfirmed.set(broker.unconfirmed)
+    limited(sum.overLimit)
+    reconnects(broker.reconnects)
+  }
+}
+
+/** A lane sends at once when it can, so calls that wait while nothing is under way are held by a limit. */
+function laneState(stats: LaneStats): 'ready' | 'throttled' | 'blocked' {
+  if (stats.trouble !== undefined) return 'blocked'
+  return stats.waiting > 0 && stats.inFlight === 0 ? 'throttled' : 'ready'
+}
+
+const STATUS_CLASSES = ['none', '1xx', '2xx', '3xx', '4xx', '5xx']
+
+function statusClass(status: number): string {
+  return STATUS_CLASSES[Math.trunc(status / 100)] ?? 'none'
+}
+
+/** The class of a command; what is known of a method's name is looked up once. */
+function commandClasses(): (report: Pick<SettledReport, 'action' | 'method'>) => string {
+  const reads = new Map<string, boolean>()
+  return ({ action, method }) => {
+    if (action === undefined || method === undefined) return 'invalid'
+    if (action !== 'call') return action
+    let read = reads.get(method)
+    if (read === undefined) {
+      if (reads.size >= 5000) reads.clear()
+      read = isReadMethod(method)
+      reads.set(method, read)
+    }
+    return read ? 'read' : 'write'
+  }
+}
+
+const MOST_LABELS = 50
+
+/** Codes as labels: a portal may send any text as one, so odd ones and those past the fiftieth are `other`. */
+function boundedLabel(): (code: string) => string {
+  const known = new Set<string>()
+  return (code) => {
+    if (known.has(code)) return code
+    if (known.size >= MOST_LABELS || !/^\w{1,60}$/.test(code)) return 'other'
+    known.add(code)
+    return code
+  }
+}
+
+/** The series of one or two labels, each looked up by its labels only once. */
+function children<Child>(
+  metric: { labels(...values: string[]): Child },
+  depth: 1 | 2,
+): (first: string, second?: string) => Child {
+  const known = new Map<string, Map<string, Child>>()
+  return (first, second = '') => {
+    let inner = known.get(first)
+    if (inner === undefined) {
+      inner = new Map()
+      known.set(first, inner)
+    }
+    let child = inner.get(second)
+    if (child === undefined) {
+      child = depth === 1 ? metric.labels(first) : metric.labels(first, second)
+      inner.set(second, child)
+    }
+    return child
+  }
+}
+
+/** A counter whose total somebody else keeps. */
+function totals(metric: Counter, labels: Record<string, string>): (total: number) => void {
+  let before = 0
+  metric.inc(labels, 0)
+  return (total) => {
+    if (total > before) metric.inc(labels, total - before)
+    before = total
+  }
+}
+
+function base(registry: Registry, name: MetricName) {
+  const { help, labels } = metricSpec(name)
+  return { name, help, labelNames: Object.keys(labels ?? {}), registers: [registry] }
+}
+
+function counter(registry: Registry, name: MetricName): Counter {
+  return new Counter(base(registry, name))
+}
+
+function gauge(registry: Registry, name: MetricName): Gauge {
+  return new Gauge(base(registry, name))
+}
+
+function histogram(registry: Registry, name: MetricName): Histogram {
+  return new Histogram({ ...base(registry, name), buckets: [...(metricSpec(name).buckets ?? [])] })
+}
