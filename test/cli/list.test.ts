@@ -4,7 +4,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join, resolve } from 'node:path'
 import { PassThrough, Readable } from 'node:stream'
-import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { listCommand } from '../../src/cli/commands/list.ts'
 import type { CliIo } from '../../src/cli/io.ts'
 import type { JsonObject } from '../../src/model/json.ts'
@@ -13,18 +13,14 @@ import { deals, startPortal, type TestPortal } from '../client/list/portal.ts'
 let portal: TestPortal
 let folder: string
 
-beforeAll(async () => {
-  portal = await startPortal({})
-})
-afterAll(() => portal[Symbol.asyncDispose]())
 beforeEach(async () => {
   folder = await mkdtemp(join(tmpdir(), 'b24-list-'))
-  portal.requests.length = 0
-  portal.pages.length = 0
-  portal.beforePage = () => undefined
-  portal.lists['crm.deal.list'] = { rows: deals(430), id: 'ID' }
+  portal = await startPortal({ 'crm.deal.list': { rows: deals(430), id: 'ID' } })
 })
-afterEach(() => rm(folder, { recursive: true }))
+afterEach(async () => {
+  await portal[Symbol.asyncDispose]()
+  await rm(folder, { recursive: true })
+})
 
 /** Runs the command and gives what it wrote. */
 async function run(args: string[], options: { signal?: AbortSignal; tty?: boolean } = {}) {

@@ -1,21 +1,16 @@
 import fc from 'fast-check'
-import { afterAll, beforeAll, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { collectList, rows, walkList } from '../../../src/client/list/pages.ts'
 import type { JsonObject } from '../../../src/model/json.ts'
 import { deals, startPortal, type TestPortal } from './portal.ts'
 
 let portal: TestPortal
 
-beforeAll(async () => {
+// A portal of its own for each test: a walk that ends early may leave a request behind, which must not count elsewhere.
+beforeEach(async () => {
   portal = await startPortal({})
 })
-afterAll(() => portal[Symbol.asyncDispose]())
-beforeEach(() => {
-  for (const name of Object.keys(portal.lists)) delete portal.lists[name]
-  portal.requests.length = 0
-  portal.pages.length = 0
-  portal.beforePage = () => undefined
-})
+afterEach(() => portal[Symbol.asyncDispose]())
 
 const ids = (list: readonly JsonObject[], id = 'ID'): string[] => list.map((row) => String(row[id]))
 
