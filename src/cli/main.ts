@@ -5,7 +5,7 @@ import { EXIT, exitCodeOf } from './exit-codes.ts'
 import type { CliIo } from './io.ts'
 import { runAsProcess } from './process.ts'
 import { createProgram } from './program.ts'
-import { reportError } from './report.ts'
+import { reportError, understand } from './report.ts'
 
 /**
  * One call of the command line: `argv` are the words behind the program's name. Resolves to the exit code and never
@@ -22,7 +22,8 @@ export async function main(argv: readonly string[], io: CliIo): Promise<number> 
   try {
     const words = argv.length === 0 ? ['--help'] : [...argv]
     await createProgram(watched).parseAsync(words, { from: 'user' })
-  } catch (error) {
+  } catch (thrown) {
+    const error = understand(thrown)
     code = exitCodeOf(error, io.signal.aborted)
     reportError(io, error, { json: argv.includes('--json'), exitCode: code })
   }

@@ -1,3 +1,4 @@
+import { chooseContract } from '../bridge/contracts/select.ts'
 import {
   bitrix24BridgeTopology,
   type FoundOut,
@@ -77,9 +78,19 @@ async function connected(
   }
 }
 
-/** What must exist at the broker under these settings. Looks first where `AMPQOUT` may be a queue or an exchange. */
+/**
+ * What must exist at the broker under these settings, the queue for dead letters included. Looks first where `AMPQOUT`
+ * may be a queue or an exchange.
+ */
 export async function topologyOf(config: Config, broker: Broker): Promise<Topology> {
   const { contract, topology } = config
+  const { deadQueue } = chooseContract({ ...contract, topology }, config.maxBodyBytes)
+  const own = await contractTopology(config, broker)
+  if (own.queues.some((queue) => queue.name === deadQueue)) return own
+  return { ...own, queues: [...own.queues, { name: deadQueue, durable: true, type: 'quorum' }] }
+}
+
+async function contractTopology({ contract, topology }: Config, broker: Broker): Promise<Topology> {
   switch (contract.name) {
     case 'native':
       return nativeTopology({ ...contract, topology })

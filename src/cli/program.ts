@@ -1,10 +1,13 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
+import { nearest } from '../config/nearest.ts'
 import { clientOf } from './client.ts'
 import { callCommand } from './commands/call.ts'
 import { configCommand } from './commands/config.ts'
+import { demoCommand } from './commands/demo.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { listCommand } from './commands/list.ts'
+import { runCommand } from './commands/run.ts'
 import { sandboxCommand } from './commands/sandbox.ts'
 import { sendCommand } from './commands/send.ts'
 import { setupCommand } from './commands/setup.ts'
@@ -32,6 +35,7 @@ export function createProgram(io: CliIo): Command {
     .addHelpText('after', EXAMPLES)
     .showSuggestionAfterError()
   const commands = [
+    runCommand(io),
     setupCommand(io),
     doctorCommand(io),
     sendCommand(io),
@@ -40,6 +44,7 @@ export function createProgram(io: CliIo): Command {
     configCommand(io),
     topologyCommand(io),
     sandboxCommand(io),
+    demoCommand(io),
   ]
   for (const command of commands) program.addCommand(command)
   adopt(program, io)
@@ -67,17 +72,24 @@ function adopt(command: Command, io: CliIo): void {
   command.helpOption('-h, --help', 'show this help')
   if (command.commands.length > 0) {
     command.helpCommand('help [command]', 'show the help of a command')
-    // Without a command: the help, but as an error, so that scripts notice.
-    if (command.parent !== null)
-      command.action(() => {
-        throw new CommanderError(
-          2,
-          'commander.help',
-          `${path(command)} needs a command; see ${path(command)} --help`,
-        )
-      })
+    if (command.parent !== null) command.allowExcessArguments().action(() => refuse(command))
   }
   for (const child of command.commands) adopt(child, io)
+}
+
+/** A group was called without one of its commands. */
+function refuse(group: Command): never {
+  const [word] = group.args
+  const names = group.commands.map((command) => command.name())
+  const meant = word === undefined ? undefined : nearest(word, names)
+  const advice = meant === undefined ? `one of ${names.join(', ')}` : `did you mean ${meant}?`
+  throw new CommanderError(
+    2,
+    'commander.unknownCommand',
+    word === undefined
+      ? `${path(group)} needs a command: ${advice}`
+      : `unknown command '${word}' of ${path(group)}; ${advice}`,
+  )
 }
 
 function path(command: Command): string {

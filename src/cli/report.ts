@@ -1,7 +1,19 @@
 import { CommanderError } from 'commander'
-import { BridgeError, ConfigError } from '../model/errors.ts'
+import { BridgeError, CommandError, ConfigError } from '../model/errors.ts'
 import { maskSecrets } from '../model/webhook.ts'
 import type { CliIo } from './io.ts'
+
+/** Gives errors of the system that people meet a sentence of their own; leaves all others as they are. */
+export function understand(error: unknown): unknown {
+  if (!(error instanceof Error) || !('syscall' in error) || error.syscall !== 'listen') return error
+  const { code, address, port } = error as NodeJS.ErrnoException & { address?: string; port?: number }
+  const where = port === undefined ? String(address) : `${address}:${port}`
+  const why = code === 'EADDRINUSE' ? 'another program listens there' : (code ?? error.message)
+  return new CommandError('PORT_UNAVAILABLE', `The address ${where} cannot be listened on: ${why}.`, {
+    hint: 'Choose another port (0 takes a free one), or end the other program.',
+    cause: error,
+  })
+}
 
 /** Writes one line of JSON for a program to read. */
 export function printJson(io: Pick<CliIo, 'stdout'>, value: unknown): void {
@@ -40,7 +52,8 @@ function describe(error: unknown): Record<string, unknown> {
 }
 
 function sentences(error: unknown): string[] {
-  if (error instanceof CommanderError) return [`error: ${usageText(error)}`]
+  if (error instanceof CommanderError)
+    return [`error: ${usageText(error)}`, '  --help behind a command shows how it is written, with examples.']
   if (error instanceof BridgeError) {
     const hint = error.hint === undefined ? [] : [`  ${error.hint}`]
     if (error instanceof ConfigError && error.faults.length > 1)
@@ -56,7 +69,7 @@ function sentences(error: unknown): string[] {
 }
 
 function usageText(error: CommanderError): string {
-  return error.message.replace(/^error: /, '')
+  return error.message.replace(/^error: /, '').replaceAll('\n', ' ')
 }
 
 function messageOf(error: unknown): string {

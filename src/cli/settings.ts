@@ -13,9 +13,11 @@ export function addSettingFlags(command: Command): Command {
   const add = (option: Option): void => {
     if (!taken.has(option.long ?? undefined)) command.addOption(option)
   }
+  const heading = 'Settings (all of them: docs/settings.md):'
+  add(new Option('--env-file <file>', 'read settings from this file instead of .env').helpGroup(heading))
   for (const field of SETTINGS) {
     const option = new Option(field.flag, `${field.about} [${field.env}]`)
-    option.helpGroup('Settings (all of them: docs/settings.md):')
+    option.helpGroup(heading)
     add(SHOWN.includes(field.key) ? option : option.hideHelp())
   }
   return command

@@ -21,7 +21,7 @@ Examples:
  * portal's whole answer in one line, also when it refuses.
  */
 export function callCommand(io: CliIo): Command {
-  const command = addSettingFlags(new Command('call'))
+  const command = new Command('call')
     .description('Call one method of the portal and print its result')
     .argument('<method>', 'REST method, such as crm.deal.get')
     .argument('[parameters...]', 'key=value, fields[TITLE]=x, select[]=ID, or key:=JSON')
@@ -41,7 +41,7 @@ export function callCommand(io: CliIo): Command {
         await client.close()
       }
     })
-  return command
+  return addSettingFlags(command)
 }
 
 interface CallFlags {

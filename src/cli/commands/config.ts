@@ -13,7 +13,7 @@ Examples:
 
 /** `b24-bridge config print|check`: what the settings are, where each comes from, and what is wrong with them. */
 export function configCommand(io: CliIo): Command {
-  const print = addSettingFlags(new Command('print'))
+  const print = new Command('print')
     .description('Show every setting and where it comes from; secrets are masked')
     .option('--json', 'as one line of JSON')
     .action(() => {
@@ -22,7 +22,7 @@ export function configCommand(io: CliIo): Command {
       else printLines(io, [...table(reading), ...remarks(reading)])
       if (reading.faults.length > 0) throw new ConfigError(reading.faults)
     })
-  const check = addSettingFlags(new Command('check'))
+  const check = new Command('check')
     .description('Say whether the service could start with these settings')
     .option('--json', 'as one line of JSON')
     .action(() => {
@@ -34,8 +34,8 @@ export function configCommand(io: CliIo): Command {
   return new Command('config')
     .description('Look at the settings')
     .addHelpText('after', EXAMPLES)
-    .addCommand(print)
-    .addCommand(check)
+    .addCommand(addSettingFlags(print))
+    .addCommand(addSettingFlags(check))
 }
 
 function table({ settings }: Reading): string[] {

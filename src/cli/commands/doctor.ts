@@ -19,7 +19,7 @@ Examples:
  * nothing. The exit code is 0 when nothing failed; warnings do not count.
  */
 export function doctorCommand(io: CliIo): Command {
-  const command = addSettingFlags(new Command('doctor'))
+  const command = new Command('doctor')
     .description('Check settings, broker, store, portal, rights, clock and limits')
     .option('--json', 'as one line of JSON')
     .addHelpText('after', EXAMPLES)
@@ -43,7 +43,7 @@ export function doctorCommand(io: CliIo): Command {
       if (flags.json === true)
         printJson(io, { ok: code === 0, findings: findings.map(({ exitCode, ...rest }) => rest) })
     })
-  return command
+  return addSettingFlags(command)
 }
 
 const MARKS = { ok: 'ok  ', warn: 'warn', fail: 'FAIL' }

@@ -1,4 +1,6 @@
 import { once } from 'node:events'
+import { writeFile } from 'node:fs/promises'
+import { resolve } from 'node:path'
 import { Command, Option } from 'commander'
 import type { CliIo } from '../io.ts'
 import { printJson, printLines } from '../report.ts'
@@ -17,6 +19,7 @@ interface SandboxFlags {
   readonly plan: 'standard' | 'enterprise' | 'self-hosted'
   readonly latency: number
   readonly tls?: boolean
+  readonly certificate?: string
   readonly json?: boolean
 }
 
@@ -34,6 +37,7 @@ export function sandboxCommand(io: CliIo): Command {
     )
     .option('--latency <ms>', 'milliseconds added to each request', whole(600_000), 0)
     .option('--tls', 'serve https with a certificate made at start')
+    .option('--certificate <file>', 'with --tls: write that certificate to this file, for BRIDGE_TLS_CA')
     .option('--json', 'print the addresses as one line of JSON')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: SandboxFlags) => {
@@ -41,6 +45,8 @@ export function sandboxCommand(io: CliIo): Command {
       const { port, host, deals, plan, latency, tls = false } = flags
       const sandbox = await createSandbox({ port, host, deals, plan, latencyMs: latency, tls })
       try {
+        if (flags.certificate !== undefined && sandbox.certificate !== undefined)
+          await writeFile(resolve(io.cwd, flags.certificate), sandbox.certificate)
         if (flags.json === true) printJson(io, { url: sandbox.url, webhook: sandbox.webhookUrl, plan, deals })
         else printLines(io, welcome(sandbox.url, sandbox.webhookUrl, flags))
         if (!io.signal.aborted) await once(io.signal, 'abort')
@@ -50,16 +56,20 @@ export function sandboxCommand(io: CliIo): Command {
     })
 }
 
-function welcome(url: string, webhook: string, { plan, deals, tls }: SandboxFlags): string[] {
+function welcome(url: string, webhook: string, flags: SandboxFlags): string[] {
+  const { plan, deals, tls, certificate } = flags
   return [
     `Sandbox portal at ${url} (plan ${plan}, ${deals} deals). Ctrl+C ends it; its data goes with it.`,
     '',
     `  webhook  ${webhook}`,
-    ...(tls === true ? ['  Its certificate is made by itself: see BRIDGE_TLS_CA.'] : []),
+    ...(tls === true && certificate === undefined
+      ? ['  Clients must trust its certificate: start it with --certificate FILE to get it.']
+      : []),
     '',
     'Try in another terminal:',
     '',
     `  export BRIDGE_PORTAL=${webhook}`,
+    ...(tls === true && certificate !== undefined ? [`  export BRIDGE_TLS_CA=${certificate}`] : []),
     '  b24-bridge call profile',
     '  b24-bridge list crm.deal.list select[]=ID select[]=TITLE',
     '  b24-bridge run',

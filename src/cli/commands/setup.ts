@@ -11,7 +11,7 @@ Examples:
 
 /** `b24-bridge setup`: creates the store and declares queues, exchanges and bindings. Twice is harmless. */
 export function setupCommand(io: CliIo): Command {
-  const command = addSettingFlags(new Command('setup'))
+  const command = new Command('setup')
     .description('Create the store and declare the queues; harmless when they exist')
     .option('--json', 'as one line of JSON')
     .addHelpText('after', EXAMPLES)
@@ -37,5 +37,5 @@ export function setupCommand(io: CliIo): Command {
         await close()
       }
     })
-  return command
+  return addSettingFlags(command)
 }

@@ -27,7 +27,7 @@ export function topologyCommand(io: CliIo): Command {
   clear.option('--yes', 'delete without asking')
 
   function verb(name: string, about: string, work: Work): Command {
-    const command = addSettingFlags(new Command(name))
+    const command = new Command(name)
       .description(about)
       .option('--json', 'as one line of JSON')
       .action(async (flags: Flags) => {
@@ -39,7 +39,7 @@ export function topologyCommand(io: CliIo): Command {
           await close()
         }
       })
-    return command
+    return addSettingFlags(command)
   }
 
   return new Command('topology')

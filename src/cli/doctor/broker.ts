@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
+import { chooseContract } from '../../bridge/contracts/select.ts'
 import { checkReplyRoute } from '../../bridge/contracts/topology.ts'
 import type { Broker, Topology } from '../../brokers/broker.ts'
 import type { Config } from '../../config/config.ts'
@@ -32,39 +33,57 @@ export async function checkBroker(config: Config, cwd: string, signal: AbortSign
 
 async function checkQueues(config: Config, broker: Broker): Promise<Finding[]> {
   try {
-    const { contract } = config
+    const { contract, topology: mode, maxBodyBytes } = config
     if (contract.name === 'rabbitmq-to-bitrix24')
-      checkReplyRoute({ ...contract, topology: config.topology }, await findOut(contract.out, broker))
+      checkReplyRoute({ ...contract, topology: mode }, await findOut(contract.out, broker))
     const topology = await topologyOf(config, broker)
-    const exchanges = await Promise.all(
-      topology.exchanges.map(async ({ name }) =>
+    // Our own queue is made even where the older program's may only be looked at.
+    const { deadQueue } = chooseContract({ ...contract, topology: mode }, maxBodyBytes)
+    const willBeMade = (name: string): boolean =>
+      mode === 'declare' || (mode === 'passive' && contract.name !== 'native' && name === deadQueue)
+
+    const findings: Finding[] = []
+    for (const { name } of topology.exchanges)
+      findings.push(
         (await broker.exchangeExists(name))
           ? ok('queues', `exchange ${name}`)
-          : absent(topology, 'exchange', name),
-      ),
-    )
-    const queues = await Promise.all(topology.queues.map(({ name }) => checkQueue(broker, topology, name)))
-    return [...exchanges, ...queues]
+          : absent('exchange', name, willBeMade(name)),
+      )
+    for (const { name } of topology.queues) {
+      const info = await broker.queueInfo(name)
+      findings.push(
+        info === undefined
+          ? absent('queue', name, willBeMade(name))
+          : ok('queues', `queue ${name}: ${info.messages} messages, ${info.consumers} consumers`),
+      )
+    }
+    await checkKinds(broker, topology)
+    return findings
   } catch (error) {
     return [fail('queues', error)]
   }
 }
 
-async function checkQueue(broker: Broker, topology: Topology, name: string): Promise<Finding> {
-  const info = await broker.queueInfo(name)
-  if (info === undefined) return absent(topology, 'queue', name)
-  return ok('queues', `queue ${name}: ${info.messages} messages, ${info.consumers} consumers`)
-}
-
-function absent(topology: Topology, what: string, name: string): Finding {
-  if (topology.mode === 'declare')
-    return ok('queues', `${what} ${name} does not exist yet and will be created`)
+function absent(what: string, name: string, willBeMade: boolean): Finding {
+  if (willBeMade) return ok('queues', `${what} ${name} does not exist yet and will be created`)
   return fail(
     'queues',
     new BrokerError(`${what.toUpperCase()}_MISSING`, `There is no ${what} ${name}.`, {
-      hint: `Create it with \`b24-bridge topology init\`, or correct its name.`,
+      hint: 'Create it with `b24-bridge topology init`, or correct its name.',
     }),
   )
+}
+
+/** Declares again what exists: changes nothing, and fails where it was made with other arguments. */
+async function checkKinds(broker: Broker, topology: Topology): Promise<void> {
+  if (topology.mode !== 'declare') return
+  const queues = []
+  for (const queue of topology.queues)
+    if ((await broker.queueInfo(queue.name)) !== undefined) queues.push(queue)
+  const exchanges = []
+  for (const exchange of topology.exchanges)
+    if (await broker.exchangeExists(exchange.name)) exchanges.push(exchange)
+  await broker.declare({ ...topology, queues, exchanges, bindings: [] })
 }
 
 /** One message through a queue of our own that is gone afterwards: rights to create, write and read. */

@@ -1,0 +1,46 @@
+import { once } from 'node:events'
+import { Command } from 'commander'
+import { createLog } from '../../log.ts'
+import { startService } from '../../service.ts'
+import { EXIT } from '../exit-codes.ts'
+import type { CliIo } from '../io.ts'
+import { addSettingFlags, configOf } from '../settings.ts'
+
+const EXAMPLES = `
+Examples:
+  BRIDGE_PORTAL=https://example.bitrix24.com/rest/1/abc123/ b24-bridge run
+  b24-bridge run --broker amqp://user:password@mq/ --portal https://example.bitrix24.com/rest/1/abc123/
+  b24-bridge run                        with the .env of an older bridge in this folder
+
+The first SIGTERM or SIGINT drains: nothing new is taken, what is under way ends and is answered, the rest goes back
+to the queue. The second one ends at once.`
+
+/** `b24-bridge run`: the service. Runs until a signal; the exit code tells whether everything in hand had ended. */
+export function runCommand(io: CliIo): Command {
+  const command = addSettingFlags(new Command('run'))
+    .description('Serve the command queue: the bridge itself')
+    .option('--host <host>', 'where HTTP listens (an older way to write --http)')
+    .option('--port <port>', 'port of HTTP (an older way to write --http)')
+    .addHelpText('after', EXAMPLES)
+    .action(async () => {
+      const config = configOf(command, io)
+      const { logger, flush } = createLog(config.log)
+      try {
+        const fatal = new AbortController()
+        const service = await startService(config, {
+          logger,
+          onFatal: (reason) => {
+            logger.fatal({ reason }, 'service.fatal')
+            fatal.abort()
+          },
+        })
+        const signal = AbortSignal.any([io.signal, fatal.signal])
+        if (!signal.aborted) await once(signal, 'abort')
+        const drained = await service.stop()
+        if (!drained || fatal.signal.aborted) io.exit(EXIT.unexpected)
+      } finally {
+        flush()
+      }
+    })
+  return command
+}
