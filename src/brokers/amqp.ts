@@ -1,4 +1,4 @@
-import { setImmediate as nextTurn } from 'node:timers/promises'
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import type { Channel, ChannelModel } from 'amqplib'
 import { BrokerError, ConfigError } from '../model/errors.ts'
 import { AckWindow } from './amqp/acks.ts'
@@ -39,6 +39,8 @@ export interface AmqpBrokerOptions {
   readonly heartbeatSeconds?: number
   /** For the whole handshake; 10,000. */
   readonly connectTimeoutMs?: number
+  /** How long `close` waits for confirms, and for the broker to let consumers go; 10,000. */
+  readonly closeTimeoutMs?: number
   /** Publications sent and not yet confirmed, at most; 1000. */
   readonly maxInFlight?: number
   /** Bytes of the same; 16 MB. */
@@ -224,9 +226,11 @@ class AmqpBroker implements Broker {
   }
 
   async #close(): Promise<void> {
-    await Promise.all([...this.#consumers].map((consumer) => consumer.stop()))
+    const patienceMs = Math.min(this.#waitMs, this.#options.closeTimeoutMs ?? 10_000)
+    const stopped = Promise.all([...this.#consumers].map((consumer) => consumer.stop()))
+    await Promise.race([stopped, sleep(patienceMs, undefined, { ref: false })])
     this.#getter?.acks.flush()
-    await this.#publisher.close(Math.min(this.#waitMs, 10_000))
+    await this.#publisher.close(patienceMs)
     // Whoever waited for a confirm acknowledges now, and acknowledgements leave at the end of the turn.
     await nextTurn()
     await nextTurn()

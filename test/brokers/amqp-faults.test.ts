@@ -161,7 +161,9 @@ describe.skipIf(amqpUrl === undefined)(`RabbitMQ over a bad network${amqpNote}`,
     expect(broker.state().unconfirmed).toBe(0)
     proxy.refuse = true
     // Two heartbeats missed: the silent connection is noticed.
-    await eventually(() => expect(broker.state().connected).toBe(false))
+    const lost = () =>
+      log.filter(({ event }) => event === 'broker.disconnected').map(({ fields }) => fields.role)
+    await eventually(() => expect(new Set(lost())).toEqual(new Set(['consume', 'publish'])))
     await expect(broker.publish(to(queue), textMessage('x'))).rejects.toMatchObject({
       code: 'CONFIRM_TIMEOUT',
     })
@@ -292,6 +294,20 @@ describe.skipIf(amqpUrl === undefined)(`RabbitMQ over a bad network${amqpNote}`,
     const broker = open({ url: ['amqp://127.0.0.1:1', proxy.url] })
     await broker.publish(to(queue), textMessage('x'))
     expect(broker.state()).toMatchObject({ connected: true, reconnects: 0 })
+  })
+
+  it('closes in bounded time when the network swallows everything', async () => {
+    const broker = open({ closeTimeoutMs: 500 })
+    await collect(broker, queue, 10)
+    await broker.publish(to(queue), textMessage('first'))
+    proxy.blackHole = true
+    const swallowed = expect(broker.publish(to(queue), textMessage('x'))).rejects.toMatchObject({
+      code: 'CONNECTION_LOST',
+    })
+    const began = Date.now()
+    await broker.close()
+    await swallowed
+    expect(Date.now() - began).toBeLessThan(5000)
   })
 
   it('closes soon while there is no connection', async () => {

@@ -100,10 +100,10 @@ export async function hangUp(model: ChannelModel): Promise<void> {
   cut(model)
 }
 
-/** Destroys the socket under a connection. */
+/** Destroys the socket under a connection. With an error, for only that tells the library that the connection is gone. */
 export function cut(model: ChannelModel): void {
-  const { stream } = model.connection as unknown as { stream?: { destroy(): void } }
-  stream?.destroy()
+  const { stream } = model.connection as unknown as { stream?: { destroy(error: Error): void } }
+  stream?.destroy(new Error('the connection was cut'))
 }
 
 function readTls(tls: AmqpTls = {}): Record<string, unknown> {
