@@ -126,7 +126,8 @@ async function run(
         `Fields that the first page did not have are not in the file: ${leftOut.join(', ')}. Name them in select.`,
       )
     if (json) {
-      const line = JSON.stringify({ method, ...summary, ...(path !== undefined && { file: path }) })
+      const rounded = { ...summary, seconds: Number(seconds.toFixed(3)) }
+      const line = JSON.stringify({ method, ...rounded, ...(path !== undefined && { file: path }) })
       ;(path === undefined ? io.stderr : io.stdout).write(`${line}\n`)
       return
     }

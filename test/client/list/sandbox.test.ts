@@ -26,6 +26,9 @@ describe('lists of the sandbox', () => {
   test.each([
     ['crm.contact.list', {}, 'ID', 100],
     ['crm.item.list', { entityTypeId: 3 }, 'id', 100],
+    ['crm.company.list', {}, 'ID', 40],
+    ['crm.item.list', { entityTypeId: 1 }, 'id', 60],
+    ['crm.product.list', {}, 'ID', 30],
     ['tasks.task.list', {}, 'id', 430],
     ['user.get', {}, 'ID', 130],
   ])('%s comes whole by id, and the same by offset', async (method, params, id, count) => {
@@ -35,6 +38,21 @@ describe('lists of the sandbox', () => {
     const byOffset = await collectList(client, method, params, { mode: 'offset' })
     expect(ids(byOffset.rows, id).sort()).toEqual(upTo(count).sort())
     expect(byOffset.total).toBe(count)
+  })
+
+  test('elements of a universal list come by id, under the names that they use', async () => {
+    const list = { IBLOCK_TYPE_ID: 'lists', IBLOCK_ID: 7 }
+    const added = Array.from({ length: 130 }, (_, index) =>
+      client.call('lists.element.add', {
+        ...list,
+        ELEMENT_CODE: `e${index}`,
+        FIELDS: { NAME: `Element ${index}` },
+      }),
+    )
+    const all = (await Promise.all(added)).map(String).sort((left, right) => Number(left) - Number(right))
+    const { rows, missing, requests } = await collectList(client, 'lists.element.get', list)
+    expect(ids(rows, 'ID')).toEqual(all)
+    expect({ missing, requests }).toEqual({ missing: [], requests: 2 })
   })
 
   test('departments come by offset', async () => {
