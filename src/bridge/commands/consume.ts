@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Address, Broker, Consumer, Delivery, Message } from '../../brokers/broker.ts'
 import type { Command } from '../../model/command.ts'
@@ -9,7 +10,7 @@ import { createInHand, type InHand } from './in-hand.ts'
 import { decodeKept, type KeptReply, type Ledger, LedgerEntry, requestHash } from './ledger.ts'
 import { keepDead, publishReply } from './reply.ts'
 import { isReadCommand, type RunOptions, rejected, runCommand } from './run.ts'
-import { isOurTrouble, settlement } from './settle.ts'
+import { isForeign, isOurTrouble, settlement } from './settle.ts'
 
 /** One settled command, for logs and metrics; holds no parameters and no secret. */
 export interface SettledReport {
@@ -85,6 +86,8 @@ class QueueServer implements CommandConsumer {
 
   constructor(settings: ConsumeSettings) {
     this.#settings = settings
+    // Every command in hand listens to it; that is no leak.
+    setMaxListeners(0, this.#stop.signal)
   }
 
   get inHand(): number {
@@ -143,7 +146,9 @@ class QueueServer implements CommandConsumer {
       end(report.outcome !== 'requeued')
       this.#settings.onSettled({ ...report, ms: this.#settings.now() - startedAt })
     } catch (error) {
-      end(false)
+      const set = isForeign(error) && (await this.#setAside(delivery, error))
+      end(set)
+      if (set) return
       await this.#pause()
       delivery.requeue()
       this.#settings.log('command.requeued', {
@@ -152,6 +157,22 @@ class QueueServer implements CommandConsumer {
         code: error instanceof BridgeError ? error.code : 'INTERNAL_ERROR',
         reason: error instanceof Error ? error.message : String(error),
       })
+    }
+  }
+
+  /** An error that nobody foresaw would come again with the message: keep it for people, with the stack in the log. */
+  async #setAside(delivery: Delivery, error: unknown): Promise<boolean> {
+    try {
+      this.#settings.log('command.broken', {
+        queue: delivery.queue,
+        messageId: delivery.message.messageId,
+        err: error,
+      })
+      await keepDead(this.#settings, delivery, rejected(error))
+      delivery.ack()
+      return true
+    } catch {
+      return false
     }
   }
 
@@ -217,8 +238,8 @@ class QueueServer implements CommandConsumer {
     }
     if (entry?.begun === true) await (outcome.kind === 'failed' ? entry.forget() : entry.done(reply))
     await this.#keepForAsker(message, reply)
-    await publishReply(this.#settings, delivery, reply)
     if (decided === 'reply-and-keep') await keepDead(this.#settings, delivery, outcome)
+    await publishReply(this.#settings, delivery, reply)
     delivery.ack()
     return this.#report(delivery, command, outcome, portal, known.replayed)
   }

@@ -1,4 +1,4 @@
-import { BrokerError } from '../../model/errors.ts'
+import { BridgeError, BrokerError } from '../../model/errors.ts'
 import type { Outcome } from '../../model/outcome.ts'
 
 /** What becomes of a delivery. */
@@ -18,7 +18,8 @@ export type Settlement =
  * | done, failed, unknown | reply |
  * | could not be parsed | reply-and-keep |
  * | withdrawn unsent: we shut down | requeue |
- * | withdrawn unsent: the store or the broker is away | requeue |
+ * | withdrawn unsent: the store or the broker is away | requeue, after a pause |
+ * | the program itself failed | kept among the dead letters with the stack in the log, no reply |
  */
 export function settlement(outcome: Outcome, parsed: boolean): Settlement {
   if (!parsed) return 'reply-and-keep'
@@ -57,4 +58,9 @@ export function replyTrouble(error: unknown): ReplyTrouble {
 /** True when the command was withdrawn because something of ours is away; a pause is due before it comes again. */
 export function isOurTrouble(outcome: Outcome): boolean {
   return outcome.failure?.code.startsWith('STORE_') === true
+}
+
+/** True for an error that is not one of ours: a fault in the program, which the same message would meet again. */
+export function isForeign(error: unknown): boolean {
+  return !(error instanceof BridgeError)
 }

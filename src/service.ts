@@ -1,0 +1,259 @@
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { consumeCommands } from './bridge/commands/consume.ts'
+import { createLedger, type LedgerStore } from './bridge/commands/ledger.ts'
+import { createNativeContract } from './bridge/contracts/native.ts'
+import { type ChosenContract, chooseContract } from './bridge/contracts/select.ts'
+import { createDoor } from './bridge/door.ts'
+import { createPortals } from './bridge/portals.ts'
+import type { Broker } from './brokers/broker.ts'
+import { openBroker } from './brokers/open.ts'
+import type { LaneStats } from './client/lane/core.ts'
+import { createTransport } from './client/transport.ts'
+import type { Config } from './config/config.ts'
+import { createMetrics } from './http/metrics.ts'
+import { createHttpServer, type HealthReport } from './http/server.ts'
+import type { Logger } from './log.ts'
+import { maskWebhook } from './model/webhook.ts'
+import { openStore } from './stores/open.ts'
+import { loadBuckets, saveBucket } from './stores/queries/buckets.ts'
+import { findLedgerEntries, forget, markDone, markStarted, pruneLedger } from './stores/queries/ledger.ts'
+import type { Store } from './stores/store.ts'
+
+/** A running bridge. */
+export interface Service {
+  /** Where the HTTP side listens: `http://127.0.0.1:8000`. */
+  readonly url: string
+  /** Numbers of every lane that has been used. */
+  lanes(): readonly { readonly domain: string; readonly stats: LaneStats }[]
+  /** Commands between delivery and confirmed reply. */
+  inHand(): number
+  /**
+   * Stops in order: readiness drops, no new deliveries, unsent commands go back to the queue, what is under way ends
+   * and is answered, connections close. True when everything ended within the settings' drain time. Twice is harmless.
+   */
+  stop(): Promise<boolean>
+}
+
+/** What a service is told besides its settings. */
+export interface ServiceOptions {
+  readonly logger: Logger
+  /** Told when the service cannot go on (its store was taken over): stop the process. */
+  readonly onFatal?: (reason: string) => void
+}
+
+const PRUNE_MS = 10 * 60_000
+const RECHECK_MS = 2000
+
+/**
+ * Builds the parts and ties them together. Resolves when commands are being taken.
+ *
+ * Rejects with a `ConfigError`, `StoreError` or `BrokerError` when a part cannot be opened; everything opened before
+ * is closed again. A broker that is away is waited for, and the log says so.
+ */
+export async function startService(config: Config, options: ServiceOptions): Promise<Service> {
+  const { logger } = options
+  const closing: (() => Promise<unknown>)[] = []
+  try {
+    return await start(config, options, closing)
+  } catch (error) {
+    for (const close of closing.reverse())
+      await close().catch((failed) => logger.warn({ err: failed }, 'close.failed'))
+    throw error
+  }
+}
+
+async function start(
+  config: Config,
+  { logger, onFatal }: ServiceOptions,
+  closing: (() => Promise<unknown>)[],
+): Promise<Service> {
+  const log = (event: string, fields: Readonly<Record<string, unknown>>): void => logger.info(fields, event)
+  const metrics = createMetrics()
+  const instance = `${hostname()}-${process.pid}`
+  let draining = false
+
+  const store = await openStore(config.store, {
+    now: Date.now,
+    onLost: () => onFatal?.('another process has taken the store over'),
+  })
+  closing.push(() => store.close())
+  const broker = await openBroker(config.broker.kind === 'embedded' ? 'embedded' : config.broker.url, {
+    amqp: {
+      name: `b24-bridge/${instance}`,
+      random: Math.random,
+      now: Date.now,
+      logger: log,
+      ...(config.tlsCa === undefined ? {} : { tls: { caFile: config.tlsCa.file } }),
+    },
+    embedded: () => ({ db: store.db, now: Date.now, logger: log }),
+  })
+  closing.push(() => broker.close())
+  const chosen = chooseContract({ ...config.contract, topology: config.topology }, config.maxBodyBytes)
+  logger.info(summary(config, chosen, store), 'service.starting')
+  await chosen.prepare(broker)
+
+  const transport = createTransport({
+    timeoutMs: config.requestTimeoutMs,
+    connections: config.maxInFlight,
+    ...(config.tlsCa === undefined ? {} : { ca: config.tlsCa.pem }),
+  })
+  closing.push(() => transport.close())
+  const portals = createPortals({
+    defaultPortal: config.portal,
+    levels: await bucketLevels(store, config, logger),
+    onRequest: (domain, report) => metrics.request(domain, report),
+    lane: {
+      transport,
+      limit: config.limit,
+      maxInFlight: config.maxInFlight,
+      operatingLimitSeconds: config.operatingLimitSeconds,
+      portalWaitMs: config.portalWaitMs,
+      onRenamed: (origin) =>
+        logger.warn({ origin, hint: 'Set the new address in BRIDGE_PORTAL.' }, 'portal.renamed'),
+    },
+  })
+  closing.push(() => portals.close(1000))
+
+  const ledger = createLedger(ledgerStore(store), Date.now)
+  const shared = { broker, portals, ledger, now: Date.now, newId: randomUUID }
+  const consumer = await consumeCommands({
+    ...shared,
+    queue: chosen.commandQueue,
+    prefetch: config.prefetch,
+    contract: chosen.contract,
+    replyAddress: chosen.replyAddress,
+    deadQueue: chosen.deadQueue,
+    strictOrder: chosen.strictOrder,
+    run: { countLists: chosen.countLists },
+    onSettled(report) {
+      metrics.settled(report)
+      logger.info(report, 'command.settled')
+    },
+    log(event, fields) {
+      if (event === 'dead.kept') metrics.deadLetter(String(fields.reason))
+      logger.warn(fields, event)
+    },
+  })
+  const lanes = (): { domain: string; stats: LaneStats }[] =>
+    portals.list().map(({ domain, lane }) => ({ domain, stats: lane.stats() }))
+  metrics.gauges(() => ({ lanes: lanes(), broker: broker.state(), inHand: consumer.inHand }))
+
+  const http = createHttpServer({
+    host: config.http.host,
+    port: config.http.port,
+    allowedHosts: config.http.allowedHosts,
+    corsHosts: config.http.corsHosts,
+    maxBodyBytes: config.maxBodyBytes,
+    ...(config.adminToken === undefined ? {} : { adminToken: config.adminToken }),
+    commands: createDoor({
+      ...shared,
+      contract: createNativeContract({ maxBodyBytes: config.maxBodyBytes }),
+      commandQueue: chosen.contract.name === 'native' ? chosen.commandQueue : undefined,
+    }),
+    health: () => health(broker, draining),
+    metrics,
+    log: (event, fields) => logger.warn(fields, event),
+  })
+  closing.push(() => http.close())
+  const { url } = await http.listen()
+  logger.info({ url, queue: chosen.commandQueue }, 'service.ready')
+
+  const timers = [
+    setInterval(
+      () => void pruneLedger(store.db, Date.now() - config.ledgerRetentionMs).catch(() => 0),
+      PRUNE_MS,
+    ),
+    setInterval(recheckAfterReconnect(broker, chosen, logger), RECHECK_MS),
+  ]
+  closing.push(async () => timers.forEach(clearInterval))
+
+  let stopping: Promise<boolean> | undefined
+  async function stop(): Promise<boolean> {
+    draining = true
+    logger.info({ inHand: consumer.inHand }, 'service.draining')
+    const drained = await consumer.drain(config.drainTimeoutMs)
+    for (const close of closing.reverse())
+      await close().catch((error) => logger.warn({ err: error }, 'close.failed'))
+    logger.info({ drained, inHand: consumer.inHand }, 'service.stopped')
+    return drained
+  }
+  return {
+    url,
+    lanes,
+    inHand: () => consumer.inHand,
+    stop() {
+      stopping ??= stop()
+      return stopping
+    },
+  }
+}
+
+/** What an operator wants to see first; secrets are masked. */
+function summary(config: Config, chosen: ChosenContract, store: Store): Record<string, unknown> {
+  return {
+    contract: chosen.contract.name,
+    broker: config.broker.kind === 'embedded' ? 'embedded' : new URL(config.broker.url).host,
+    store: store.label,
+    portal: config.portal === undefined ? 'by message' : maskWebhook(config.portal),
+    limit: config.limit === null ? 'off' : `${config.limit.capacity}/${config.limit.drainPerSecond}`,
+    commandQueue: chosen.commandQueue,
+    prefetch: config.prefetch,
+    adminToken: config.adminToken === undefined ? 'not set' : 'set',
+  }
+}
+
+/** The request counters of the portals as the last process left them, drained by the time that has passed. */
+async function bucketLevels(
+  store: Store,
+  config: Config,
+  logger: Logger,
+): Promise<NonNullable<Parameters<typeof createPortals>[0]['levels']>> {
+  const saved = await loadBuckets(store.db)
+  return {
+    load(domain) {
+      const bucket = saved.get(domain)
+      if (bucket === undefined || config.limit === null) return 0
+      const seconds = Math.max(0, Date.now() - bucket.updatedAt) / 1000
+      return Math.max(0, bucket.level - seconds * config.limit.drainPerSecond)
+    },
+    save(domain, level) {
+      saveBucket(store.db, domain, { level, updatedAt: Date.now() }).catch((error) =>
+        logger.warn({ err: error }, 'bucket.unsaved'),
+      )
+    },
+  }
+}
+
+function ledgerStore({ db }: Store): LedgerStore {
+  return {
+    find: (keys) => findLedgerEntries(db, keys),
+    started: async (rows) => void (await markStarted(db, rows)),
+    done: (rows) => markDone(db, rows),
+    forget: (keys) => forget(db, keys),
+  }
+}
+
+function health(broker: Broker, draining: boolean): HealthReport {
+  const { connected, blocked, reason } = broker.state()
+  const trouble = connected ? 'the broker is short of memory or disk' : (reason ?? 'not connected')
+  const ok = connected && !blocked
+  return {
+    draining,
+    parts: [
+      { name: 'broker', ok, ...(ok ? {} : { reason: trouble }) },
+      { name: 'store', ok: true },
+    ],
+  }
+}
+
+/** After a reconnection the contract looks again at what exists; an operator may have changed it. */
+function recheckAfterReconnect(broker: Broker, chosen: ChosenContract, logger: Logger): () => void {
+  let seen = broker.state().reconnects
+  return () => {
+    const { reconnects, connected } = broker.state()
+    if (!connected || reconnects === seen) return
+    seen = reconnects
+    chosen.prepare(broker).catch((error) => logger.error({ err: error }, 'topology.failed'))
+  }
+}
