@@ -64,16 +64,17 @@ export interface ReplyListener {
   close(): Promise<void>
 }
 
+/** So long the queue of a sender that was killed stays. */
+const UNUSED_MS = 60_000
+
 /**
- * Listens for replies on a queue of its own: named by `reply_to` where the contract honours it, bound to the exchange
- * of the replies otherwise. Throws a `CommandError` where replies go to a shared queue, from which nothing may be taken.
+ * Listens for the reply to the command with this id, on a queue of its own: named by `reply_to` where the contract
+ * honours it, bound to the exchange of the replies otherwise. Throws a `CommandError` where replies go to a shared queue,
+ * from which nothing may be taken.
  */
-export async function listenForReplies(
-  config: Config,
-  broker: Broker,
-  options: { readonly name: string; readonly expiresMs: number },
-): Promise<ReplyListener> {
-  const { name, expiresMs } = options
+export async function listenForReplies(config: Config, broker: Broker, id: string): Promise<ReplyListener> {
+  // By its id, so that a command sent again hears the reply that was meant for the first one.
+  const name = `b24.reply.${id.slice(0, 200)}`
   const { exchange, routingKey } = await replyAddress(config, broker, name)
   if (exchange === '' && routingKey !== name)
     throw new CommandError('REPLY_SHARED', `Replies go to the queue ${routingKey}, which others read.`, {
@@ -82,7 +83,7 @@ export async function listenForReplies(
   await broker.declare({
     mode: 'declare',
     exchanges: [],
-    queues: [{ name, durable: true, type: 'plain', arguments: { 'x-expires': expiresMs } }],
+    queues: [{ name, durable: true, type: 'plain', arguments: { 'x-expires': UNUSED_MS } }],
     bindings: exchange === '' ? [] : [{ queue: name, exchange, routingKey }],
   })
   const waiting = new Map<string, (message: Message) => void>()

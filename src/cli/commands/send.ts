@@ -60,10 +60,7 @@ export function sendCommand(io: CliIo): Command {
         return
       }
       const timeoutMs = flags.timeout * 1000
-      const listener = await listenForReplies(config, broker, {
-        name: `b24.reply.${randomUUID()}`,
-        expiresMs: timeoutMs + 60_000,
-      })
+      const listener = await listenForReplies(config, broker, outgoing.id)
       try {
         const answer = listener.wait(outgoing.id, timeoutMs, io.signal)
         // Its failure is met below; a failed publication must not leave it unheard.
