@@ -53,6 +53,6 @@ export function control(
         return htmlAnswer(404)
     }
   } catch {
-    return { ...plainAnswer({ error: 'BAD_BODY', error_description: 'The body must be JSON.' }), status: 400 }
+    return plainAnswer({ error: 'BAD_BODY', error_description: 'The body must be JSON.' }, 400)
   }
 }

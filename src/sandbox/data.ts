@@ -1,7 +1,7 @@
 import type { Json } from '../model/json.ts'
 import { ENTITIES } from './entities.ts'
 import { type Row, Table } from './table.ts'
-import { rowTime } from './time.ts'
+import { isoTime } from './time.ts'
 
 /** How many objects of each kind a portal has from the start. Large numbers cost nothing. */
 export interface DataCounts {
@@ -35,7 +35,7 @@ export function createData(counts: DataCounts): PortalData {
     const empty = Object.fromEntries(
       Array.from(ENTITIES[name].fields.keys(), (field): [string, Json] => [field, null]),
     )
-    const generate = (id: number) => ({ ...empty, ...commonFields(id, users), ...own(id) })
+    const generate = (id: number) => Object.assign({ ...empty }, commonFields(id, users), own(id))
     return new Table({ count, generate, blank: BLANK })
   }
   return {
@@ -65,7 +65,7 @@ function pick(id: number, salt: number, n: number): number {
 }
 
 function commonFields(id: number, users: number): Row {
-  const created = rowTime(EPOCH_MS + id * 60_000)
+  const created = isoTime(EPOCH_MS + id * 60_000)
   const user = String(1 + pick(id, 1, users))
   return {
     ID: String(id),
@@ -129,7 +129,7 @@ function person(id: number): Row {
 }
 
 function productRow(id: number): Row {
-  const created = rowTime(EPOCH_MS + id * 60_000)
+  const created = isoTime(EPOCH_MS + id * 60_000)
   return {
     ID: String(id),
     NAME: `Product ${id}`,
@@ -149,7 +149,7 @@ function productRow(id: number): Row {
 }
 
 function taskRow(id: number, users: number): Row {
-  const created = rowTime(EPOCH_MS + id * 60_000)
+  const created = isoTime(EPOCH_MS + id * 60_000)
   const user = String(1 + pick(id, 1, users))
   return {
     ID: String(id),
@@ -179,8 +179,8 @@ function userRow(id: number): Row {
     LAST_NAME: SURNAMES[pick(id, 7, SURNAMES.length)] ?? 'Stone',
     SECOND_NAME: '',
     EMAIL: `user.${id}@example.com`,
-    LAST_LOGIN: rowTime(EPOCH_MS),
-    DATE_REGISTER: rowTime(EPOCH_MS),
+    LAST_LOGIN: isoTime(EPOCH_MS),
+    DATE_REGISTER: isoTime(EPOCH_MS),
     TIME_ZONE: '',
     IS_ONLINE: 'N',
     PERSONAL_GENDER: '',

@@ -35,7 +35,6 @@ const SYSTEM = {
   PORTAL_DELETED: ['Portal was deleted', 410],
   ERROR_BATCH_LENGTH_EXCEEDED: ['Max batch length exceeded', 400],
   ERROR_BATCH_METHOD_NOT_ALLOWED: ['Method is not allowed for batch usage', 405],
-  INTERNAL_SERVER_ERROR: ['Internal server error', 500],
 } as const
 
 /** One of the server's own errors, with its usual text unless another is given. */

@@ -43,9 +43,9 @@ export function htmlAnswer(status: number, location?: string): HttpAnswer {
   }
 }
 
-/** Any value as JSON with status 200. */
-export function plainAnswer(value: unknown): HttpAnswer {
-  return { status: 200, contentType: JSON_TYPE, text: JSON.stringify(value) }
+/** Any value as JSON. */
+export function plainAnswer(value: unknown, status = 200): HttpAnswer {
+  return { status, contentType: JSON_TYPE, text: JSON.stringify(value) }
 }
 
 /**

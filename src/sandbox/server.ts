@@ -9,7 +9,7 @@ import { type Ending, handle } from './handle.ts'
 import { type SandboxOptions, type Settings, settingsFrom } from './options.ts'
 import type { PortalChanges } from './portal.ts'
 import { homeOf, Portals } from './portals.ts'
-import { type HttpAnswer, htmlAnswer } from './respond.ts'
+import { type HttpAnswer, htmlAnswer, plainAnswer } from './respond.ts'
 import type { SandboxStats } from './stats.ts'
 
 /** A running sandbox. Where a method takes a portal, it is a host name; without one it is the sandbox's own. */
@@ -54,7 +54,7 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
   }
   const pair = settings.tls ? makeCertificate(certificateNames(settings.host)) : undefined
   const server = listenerOf(pair, (request, response) => {
-    receive(request, (body) => route({ portals, faults, controls, request, response, body }))
+    receive(request, (body) => serve({ portals, faults, controls, request, response, body }))
   })
   await listen(server, settings)
   const { port } = server.address() as AddressInfo
@@ -85,6 +85,19 @@ interface Work {
   readonly request: IncomingMessage
   readonly response: ServerResponse
   readonly body: Buffer
+}
+
+/** A mistake of ours is shown as the portal would show one of its own, and told on the console. */
+function serve(work: Work): void {
+  try {
+    route(work)
+  } catch (error) {
+    console.error(error)
+    write(
+      work.response,
+      plainAnswer({ error: 'INTERNAL_SERVER_ERROR', error_description: 'Internal server error' }, 500),
+    )
+  }
 }
 
 function route(work: Work): void {

@@ -13,27 +13,21 @@ export interface AnswerTime {
 /** Hours by which the portal's clock is ahead of UTC; not zero, so that a client which drops the offset is seen. */
 const ZONE_HOURS = 3
 
-let cachedSecond = Number.NaN
-let cachedText = ''
+const TWO_DIGITS = Array.from({ length: 60 }, (_, number) => String(number).padStart(2, '0'))
+
+let cachedHour = Number.NaN
+let cachedPrefix = ''
 
 /** `2026-11-22T03:24:02+03:00` for an instant in milliseconds: the portal's own zone, precise to the second. */
 export function isoTime(ms: number): string {
-  const second = Math.floor(ms / 1000)
-  if (second !== cachedSecond) {
-    cachedText = formatZone(second)
-    cachedSecond = second
+  const second = Math.floor(ms / 1000) + ZONE_HOURS * 3600
+  const hour = Math.floor(second / 3600)
+  if (hour !== cachedHour) {
+    cachedPrefix = new Date(hour * 3_600_000).toISOString().slice(0, 14)
+    cachedHour = hour
   }
-  return cachedText
-}
-
-function formatZone(second: number): string {
-  const shifted = new Date((second + ZONE_HOURS * 3600) * 1000).toISOString()
-  return `${shifted.slice(0, 19)}+${String(ZONE_HOURS).padStart(2, '0')}:00`
-}
-
-/** Like `isoTime`, for dates inside rows, which seldom repeat. */
-export function rowTime(ms: number): string {
-  return formatZone(Math.floor(ms / 1000))
+  const rest = second - hour * 3600
+  return `${cachedPrefix}${TWO_DIGITS[Math.floor(rest / 60)]}:${TWO_DIGITS[rest % 60]}+${TWO_DIGITS[ZONE_HOURS]}:00`
 }
 
 /** How the `time` object is told to differ from the usual. */

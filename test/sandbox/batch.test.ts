@@ -115,6 +115,17 @@ describe('a batch', () => {
     expect(result.result.b.length).toBe(20)
   })
 
+  it('runs under the token of the request, whatever a command brings', async () => {
+    const sandbox = await open()
+    const params = {
+      auth: sandbox.accessToken,
+      cmd: { a: 'app.info?auth=stolen', b: 'sandbox.echo?auth=stolen&x=1' },
+    }
+    const { body } = await ask(sandbox, 'batch', params, { base: `${sandbox.url}/rest/` })
+    expect(body.result.result).toMatchObject({ a: { INSTALLED: true }, b: { x: '1' } })
+    expect(body.result.result.b).not.toHaveProperty('auth')
+  })
+
   it('takes method and parameters in any case, and the outer names too', async () => {
     const sandbox = await open()
     const { body } = await ask(sandbox, 'BATCH', { CMD: { a: 'CRM.Deal.Get?ID=7' }, HALT: 1 })

@@ -1,5 +1,5 @@
 import { describe, expect, it } from 'vitest'
-import type { Sandbox } from '../../src/sandbox/index.ts'
+import { createSandbox, type Sandbox } from '../../src/sandbox/index.ts'
 import { ask, frozenClock, open, type Reply } from './ask.ts'
 
 async function burst(
@@ -37,6 +37,11 @@ describe('the request counter', () => {
       peakLevel: 51,
       refused: { QUERY_LIMIT_EXCEEDED: 4 },
     })
+  })
+
+  it('is that of the standard plan unless told otherwise', async () => {
+    await using sandbox = await createSandbox(frozenClock())
+    expect(await burst(sandbox, 52)).toEqual([...good(51), 503])
   })
 
   it('is empty again after 26 seconds of rest', async () => {

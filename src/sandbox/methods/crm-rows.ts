@@ -3,11 +3,29 @@ import { isJsonObject } from '../../model/json.ts'
 import { classicField, type Entity, type EntityField } from '../entities.ts'
 import type { Row } from '../table.ts'
 
-/** A row as classic methods show it: everything, or the fields selected; multi-fields only where there are some. */
-export function classicRow(entity: Entity, row: Row, select: readonly string[] | undefined): Row {
-  if (select === undefined) return dropEmptyMultifields(entity, row)
+/**
+ * How classic methods show rows under a `select`: `*` is all but user fields and multi-fields, `UF_*` the user fields
+ * of the row, other names are what they say. Nothing selected is `*`; `ID` always comes.
+ *
+ * https://apidocs.bitrix24.com/api-reference/crm/deals/crm-deal-list.html
+ */
+export function rowView(entity: Entity, select: Json | undefined): (row: Row) => Row {
+  const wanted = (typeof select === 'object' && select !== null ? Object.values(select) : []).map(String)
+  const names = wanted.filter((name) => classicField(entity, name) !== undefined)
+  const all = wanted.length === 0 || wanted.includes('*')
+  const fixed = [...new Set(all ? [...baseFields(entity), ...names] : names)]
+  const userFields = wanted.includes('UF_*')
+  const whole = all && fixed.length === entity.fields.size
+  return (row) => {
+    if (whole && Object.keys(row).length === fixed.length) return row
+    const made = pickFields(entity, row, fixed)
+    return userFields ? { ...made, ...pickFields(entity, row, userFieldsOf(row)) } : made
+  }
+}
+
+function pickFields(entity: Entity, row: Row, names: readonly string[]): Row {
   const made: Row = { ID: row.ID ?? null }
-  for (const name of select) {
+  for (const name of names) {
     const value = row[name]
     if (value === undefined || (value === null && entity.fields.get(name)?.type === 'multifield')) continue
     made[name] = value
@@ -15,19 +33,8 @@ export function classicRow(entity: Entity, row: Row, select: readonly string[] |
   return made
 }
 
-/**
- * The fields that a classic `select` means: `*` all but user fields and multi-fields, `UF_*` user fields of the row
- * asked for, names as they are. Nothing selected is `*`.
- *
- * https://apidocs.bitrix24.com/api-reference/crm/deals/crm-deal-list.html
- */
-export function selectedFields(entity: Entity, select: Json | undefined): (row: Row) => string[] {
-  const wanted = (typeof select === 'object' && select !== null ? Object.values(select) : []).map(String)
-  const names = wanted.filter((name) => classicField(entity, name) !== undefined)
-  const all = wanted.length === 0 || wanted.includes('*')
-  const fixed = [...new Set(all ? [...baseFields(entity), ...names] : names)]
-  if (!wanted.includes('UF_*')) return () => fixed
-  return (row) => [...fixed, ...Object.keys(row).filter((name) => name.startsWith('UF_'))]
+function userFieldsOf(row: Row): string[] {
+  return Object.keys(row).filter((name) => name.startsWith('UF_'))
 }
 
 const baseFieldsByEntity = new WeakMap<Entity, readonly string[]>()
@@ -43,7 +50,8 @@ function baseFields(entity: Entity): readonly string[] {
   return names
 }
 
-function dropEmptyMultifields(entity: Entity, row: Row): Row {
+/** A row as classic `get` methods show it: everything, multi-fields only where there are some. */
+export function wholeRow(entity: Entity, row: Row): Row {
   const made = { ...row }
   for (const field of entity.fields.values()) {
     if (field.type === 'multifield' && made[field.name] === null) delete made[field.name]

@@ -4,9 +4,9 @@ import { RestFault } from '../errors.ts'
 import { type Condition, idOf, parseFilterKey } from '../filter.ts'
 import { listRows, parseStart, type Sorting } from '../listing.ts'
 import { type Answer, type Call, type Method, type MethodTable, param } from '../method.ts'
-import type { Row, Table } from '../table.ts'
+import type { Table } from '../table.ts'
 import { isoTime } from '../time.ts'
-import { classicRow, newRow, selectedFields, storedFields } from './crm-rows.ts'
+import { newRow, rowView, storedFields, wholeRow } from './crm-rows.ts'
 import { pageAnswer } from './paging.ts'
 
 /**
@@ -40,7 +40,7 @@ function tableOf(call: Call, entity: Entity): Table {
 function get(call: Call, entity: Entity): Answer {
   const row = tableOf(call, entity).get(requireId(call))
   if (row === undefined) throw notFound()
-  return { result: classicRow(entity, row, undefined) }
+  return { result: wholeRow(entity, row) }
 }
 
 function add(call: Call, entity: Entity): Answer {
@@ -78,14 +78,13 @@ function remove(call: Call, entity: Entity): Answer {
 
 /** https://apidocs.bitrix24.com/api-reference/crm/deals/crm-deal-list.html */
 function list(call: Call, entity: Entity): Answer {
-  const select = selectedFields(entity, param(call.params, 'select'))
+  const view = rowView(entity, param(call.params, 'select'))
   const page = listRows(tableOf(call, entity), {
     conditions: conditionsOf(entity, requireMap(call, 'filter') ?? {}),
     order: orderOf(entity, requireMap(call, 'order') ?? {}),
     start: parseStart(call.params.start),
   })
-  const rows: Row[] = page.rows.map((row) => classicRow(entity, row, select(row)))
-  return pageAnswer(call, page, rows, 'zero')
+  return pageAnswer(call, page, page.rows.map(view), 'zero')
 }
 
 function conditionsOf(entity: Entity, filter: JsonObject): Condition[] {
