@@ -28,7 +28,7 @@ export const WEBHOOK_SECRET = 's3cr3t'
 export const ACCESS_TOKEN = 'sandbox-access-token'
 
 /** An access token that has run out. */
-export const EXPIRED_TOKEN = 'sandbox-expired-token'
+const EXPIRED_TOKEN = 'sandbox-expired-token'
 
 /** The webhooks and access tokens of a portal. */
 export class Credentials {

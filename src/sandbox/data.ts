@@ -36,23 +36,24 @@ export function createData(counts: DataCounts): PortalData {
       Array.from(ENTITIES[name].fields.keys(), (field): [string, Json] => [field, null]),
     )
     const generate = (id: number) => Object.assign({ ...empty }, commonFields(id, users), own(id))
-    return new Table({ count, generate, blank: BLANK })
+    return new Table({ count, generate, keys: KEYS })
   }
   return {
     lead: crm('lead', counts.leads, leadFields),
     deal: crm('deal', counts.deals, dealFields),
     contact: crm('contact', counts.contacts, contactFields),
     company: crm('company', counts.companies, companyFields),
-    product: new Table({ count: counts.products, generate: productRow, blank: BLANK }),
-    task: new Table({ count: counts.tasks, generate: (id) => taskRow(id, users), blank: BLANK }),
+    product: new Table({ count: counts.products, generate: productRow, keys: KEYS }),
+    task: new Table({ count: counts.tasks, generate: (id) => taskRow(id, users), keys: KEYS }),
     comment: new Table({ count: 0, generate: () => ({}) }),
     user: new Table({ count: users, generate: userRow }),
     department: new Table({ count: DEPARTMENTS.length, generate: departmentRow }),
-    element: new Table({ count: 0, generate: () => ({}) }),
+    element: new Table({ count: 0, generate: () => ({}), keys: ['CODE'] }),
   }
 }
 
-const BLANK: ReadonlySet<string> = new Set(['ORIGIN_ID', 'ORIGINATOR_ID', 'XML_ID'])
+/** What other systems know an object by; ORIGINATOR_ID alone names the system and is no key. */
+const KEYS = ['ORIGIN_ID', 'XML_ID']
 const EPOCH_MS = Date.UTC(2024, 0, 1, 9)
 const STAGES = ['NEW', 'PREPARATION', 'PREPAYMENT_INVOICE', 'EXECUTING', 'WON', 'LOSE']
 const NAMES = ['Anna', 'Boris', 'Clara', 'David', 'Elena', 'Fedor', 'Grace', 'Hugo']

@@ -103,18 +103,18 @@ function narrow(conditions: readonly Condition[]): IdRange {
 }
 
 function candidates(table: Table, range: IdRange, descending: boolean): Iterable<number> {
-  const few = range.ids ?? writtenIds(table, range.rest)
+  const few = range.ids ?? keyedIds(table, range.rest)
   if (few === undefined) return table.ids(range.low, range.high, descending)
   const kept = [...new Set(few)].filter((id) => id >= range.low && id <= range.high)
   return kept.sort((a, b) => (descending ? b - a : a - b))
 }
 
-/** When a condition asks for a value that no seeded row has, only written rows can have it. */
-function writtenIds(table: Table, conditions: readonly Condition[]): number[] | undefined {
+/** Rows that have the value which some condition asks for, where the table can name them. */
+function keyedIds(table: Table, conditions: readonly Condition[]): number[] | undefined {
   for (const { operator, field, value } of conditions) {
     if (operator !== '=' && operator !== '@') continue
     if (value === null || value === '' || value === false || typeof value === 'object') continue
-    const ids = table.idsWithValue(field)
+    const ids = table.idsWithValue(field, String(value))
     if (ids !== undefined) return ids
   }
   return undefined

@@ -1,4 +1,4 @@
-import { type Credential, Credentials } from './credentials.ts'
+import { Credentials } from './credentials.ts'
 import { createData, type PortalData } from './data.ts'
 import { OperatingLedger, RequestBucket, type RequestLimits } from './limits.ts'
 import { limitsOfPlan, type Plan, type Settings } from './options.ts'
@@ -110,10 +110,4 @@ export class Portal {
       ...(withLog ? { log: [...tally.log] } : {}),
     }
   }
-}
-
-/** Who calls, on which portal. */
-export interface Caller {
-  readonly portal: Portal
-  readonly credential: Credential
 }

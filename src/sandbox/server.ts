@@ -190,7 +190,8 @@ function listenerOf(
 function listen(server: Server, settings: Settings): Promise<void> {
   return new Promise((resolve, reject) => {
     server.once('error', reject)
-    server.listen({ port: settings.port, host: settings.host, backlog: 1024 }, () => {
+    const host = settings.host === 'localhost' ? '127.0.0.1' : settings.host
+    server.listen({ port: settings.port, host, backlog: 1024 }, () => {
       server.off('error', reject)
       resolve()
     })

@@ -9,8 +9,8 @@ export interface TableSeed {
   readonly count: number
   /** The object with this id: always the same one, made when asked for. */
   readonly generate: (id: number) => Row
-  /** Fields that are empty in every generated row, so that looking for a value needs no scan. */
-  readonly blank?: ReadonlySet<string>
+  /** Fields that are empty in every generated row; written values of them are found without a scan. */
+  readonly keys?: readonly string[]
 }
 
 /**
@@ -21,11 +21,13 @@ export class Table {
   readonly #seed: TableSeed
   readonly #written = new Map<number, Row>()
   readonly #deleted: number[] = []
+  readonly #byKey: ReadonlyMap<string, Map<string, Set<number>>>
   #lastId: number
 
   constructor(seed: TableSeed) {
     this.#seed = seed
     this.#lastId = seed.count
+    this.#byKey = new Map((seed.keys ?? []).map((field) => [field, new Map()]))
   }
 
   /** The highest id given out so far. */
@@ -42,7 +44,7 @@ export class Table {
   /** Stores a new object and gives its id. */
   insert(row: Row): number {
     this.#lastId += 1
-    this.#written.set(this.#lastId, { ...row, ID: String(this.#lastId) })
+    this.#write(this.#lastId, { ...row, ID: String(this.#lastId) })
     return this.#lastId
   }
 
@@ -50,14 +52,14 @@ export class Table {
   update(id: number, fields: Row): boolean {
     const row = this.get(id)
     if (row === undefined) return false
-    this.#written.set(id, { ...row, ...fields })
+    this.#write(id, { ...row, ...fields })
     return true
   }
 
   /** False when there is no such object. */
   remove(id: number): boolean {
     if (this.get(id) === undefined) return false
-    this.#written.delete(id)
+    this.#forget(id)
     this.#deleted.splice(this.#deletedBefore(id), 0, id)
     return true
   }
@@ -80,10 +82,28 @@ export class Table {
     }
   }
 
-  /** Ids that can have a value in `field`: the written ones when seeded rows have none there, else `undefined`. */
-  idsWithValue(field: string): number[] | undefined {
-    if (!this.#seed.blank?.has(field)) return undefined
-    return [...this.#written.keys()].sort((a, b) => a - b)
+  /** Ids of the rows that have this value in `field`, or `undefined` when the field is not one of the keys. */
+  idsWithValue(field: string, value: string): number[] | undefined {
+    const byValue = this.#byKey.get(field)
+    return byValue === undefined ? undefined : [...(byValue.get(value) ?? [])]
+  }
+
+  #write(id: number, row: Row): void {
+    this.#forget(id)
+    this.#written.set(id, row)
+    for (const [field, byValue] of this.#byKey) {
+      const value = String(row[field] ?? '')
+      const ids = byValue.get(value)
+      if (ids !== undefined) ids.add(id)
+      else if (value !== '') byValue.set(value, new Set([id]))
+    }
+  }
+
+  #forget(id: number): void {
+    const row = this.#written.get(id)
+    if (row === undefined) return
+    for (const [field, byValue] of this.#byKey) byValue.get(String(row[field] ?? ''))?.delete(id)
+    this.#written.delete(id)
   }
 
   /** The id that stands `skip` existing ids behind the start of the range. */

@@ -168,6 +168,20 @@ describe('a filter', () => {
     expect(sums).toEqual([...sums].sort((a, b) => b - a))
   })
 
+  it('finds a key by its present value only', async () => {
+    const sandbox = await open({ deals: 10 })
+    const found = async (key: string) => {
+      const filter = { '=ORIGIN_ID': key }
+      return ids((await ask(sandbox, 'crm.deal.list', { filter })).body.result)
+    }
+    await ask(sandbox, 'crm.deal.update', { id: 5, fields: { ORIGIN_ID: 'a' } })
+    await ask(sandbox, 'crm.deal.update', { id: 3, fields: { ORIGIN_ID: 'a' } })
+    expect(await found('a')).toEqual([3, 5])
+    await ask(sandbox, 'crm.deal.update', { id: 5, fields: { ORIGIN_ID: 'b' } })
+    await ask(sandbox, 'crm.deal.delete', { id: 3 })
+    expect([await found('a'), await found('b')]).toEqual([[], [5]])
+  })
+
   it('finds written rows by an external key, once', async () => {
     const sandbox = await open({ deals: 1000 })
     const { body } = await ask(sandbox, 'crm.deal.add', {

@@ -77,7 +77,7 @@ function itemValue(field: EntityField, value: Json): Json {
 }
 
 /** A value as it is stored, which is how classic methods show it: text, or null. */
-export function storedValue(field: EntityField, value: Json, known: Json): Json {
+function storedValue(field: EntityField, value: Json, known: Json): Json {
   if (field.type === 'multifield') return mergeMultifield(field.name, value, known)
   if (value === null || value === '') return field.type === 'string' ? value : null
   if (typeof value === 'boolean') return value ? 'Y' : 'N'
