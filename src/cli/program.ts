@@ -18,6 +18,7 @@ import { addSettingFlags, configOf } from './settings.ts'
 
 const EXAMPLES = `
 Examples:
+  b24-bridge demo                                      the bridge at work, nothing needed
   b24-bridge sandbox                                   a portal to try things on
   b24-bridge call crm.deal.get id=7                    one call, straight to the portal
   b24-bridge list crm.deal.list --out deals.csv        every row of a list
@@ -70,6 +71,9 @@ function adopt(command: Command, io: CliIo): void {
     getErrHasColors: () => false,
   })
   command.helpOption('-h, --help', 'show this help')
+  const isLeaf = command.commands.length === 0 && command.parent !== null
+  if (isLeaf && !command.options.some((option) => option.long === '--json'))
+    command.option('--json', 'log lines and errors as JSON')
   if (command.commands.length > 0) {
     command.helpCommand('help [command]', 'show the help of a command')
     if (command.parent !== null) command.allowExcessArguments().action(() => refuse(command))

@@ -35,7 +35,9 @@ export function sourcesOf(
       ([, text]) => typeof text === 'string',
     ),
   ) as Partial<Record<SettingKey, string>>
-  const { host, port, envFile } = options
+  const { host, port, envFile, json } = options
+  // Of all commands the service alone writes a log instead of a result.
+  if (json === true && command.name() === 'run') flags.logFormat ??= 'json'
   // The older program's way to say where to listen: run --host 0.0.0.0 --port 8000.
   if (flags.http === undefined && (typeof host === 'string' || typeof port === 'string'))
     flags.http = `${typeof host === 'string' ? bracket(host) : '127.0.0.1'}:${typeof port === 'string' ? port : '8000'}`

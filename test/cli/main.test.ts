@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { EXIT_MEANINGS } from '../../src/cli/exit-codes.ts'
 import { createProgram } from '../../src/cli/program.ts'
@@ -8,7 +9,7 @@ describe('the command line as a whole', () => {
     const { code, out, err } = await run([])
     expect([code, err]).toEqual([0, ''])
     for (const [exit, meaning] of EXIT_MEANINGS) expect(out).toContain(`${exit}  ${meaning}`)
-    for (const name of ['setup', 'doctor', 'send', 'call', 'list', 'config', 'topology', 'sandbox'])
+    for (const name of 'run setup doctor send call list config topology sandbox demo'.split(' '))
       expect(out).toMatch(new RegExp(`^ {2}${name}\\b`, 'm'))
   })
 
@@ -33,9 +34,7 @@ describe('the command line as a whole', () => {
     expect(JSON.parse(json.err)).toMatchObject({ error: { code: 'USAGE' }, exitCode: 2 })
   })
 
-  it('gives every command a help with examples, --json and a folder of settings', async () => {
-    const unused = await run(['--help'])
-    expect(unused.code).toBe(0)
+  it('gives every command a help with examples, --json and, where it reads settings, --env-file', async () => {
     const program = createProgram({ stdout: {} } as never)
     const paths = program.commands.flatMap((command) =>
       command.commands.length === 0
@@ -46,8 +45,16 @@ describe('the command line as a whole', () => {
       const { code, out } = await run([...path, '--help'])
       expect(code).toBe(0)
       expect(out, path.join(' ')).toContain('--json')
-      if (path[0] !== 'sandbox') expect(out, path.join(' ')).toContain('--env-file')
+      if (!['sandbox', 'demo'].includes(path[0] as string))
+        expect(out, path.join(' ')).toContain('--env-file')
       expect((await run([path[0] as string, '--help'])).out, path[0]).toContain('Examples:')
     }
   })
+})
+
+it('documents every exit code and every command', () => {
+  const page = readFileSync(new URL('../../docs/command-line.md', import.meta.url), 'utf8')
+  for (const [code, meaning] of EXIT_MEANINGS) expect(page).toContain(`| ${code} | ${meaning} |`)
+  for (const command of createProgram({ stdout: {} } as never).commands)
+    expect(page).toMatch(new RegExp(`^\\| \`${command.name()}\\b`, 'm'))
 })
