@@ -116,6 +116,7 @@ function waitUntil(
     const onClose = (): void => resolve('hung up')
     const onClosing = (): void => resolve('closing')
     if (closing.aborted) onClosing()
+    if (reply.raw.destroyed) onClose()
     closing.addEventListener('abort', onClosing)
     reply.raw.on('close', onClose)
     cancel = () => {

@@ -38,13 +38,8 @@ export function readiness(report: HealthReport, access: CommandAccess) {
   const { draining, parts } = report
   const reasons = parts.filter(({ ok }) => !ok).map(({ name, reason }) => `${name}: ${reason ?? 'not ready'}`)
   if (draining) reasons.unshift('the bridge is shutting down')
-  const seen = {
-    draining,
-    parts: Object.fromEntries(
-      parts.map(({ name, ok, reason }) => [name, { ok, ...(ok || reason === undefined ? {} : { reason }) }]),
-    ),
-    commands_from: access,
-  }
+  const states = parts.map(({ name, ...state }) => [name, state] as const)
+  const seen = { draining, parts: Object.fromEntries(states), commands_from: access }
   if (reasons.length === 0) return { status: 'ready' as const, ...seen }
   return {
     status: 'not ready' as const,

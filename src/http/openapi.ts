@@ -17,7 +17,11 @@ export function openApi(): Record<string, unknown> {
     servers: [{ url: 'http://127.0.0.1:8000' }],
     paths: {
       '/health/live': {
-        get: { operationId: 'live', summary: 'The process turns.', responses: { 200: json('Live.', ref('Live')) } },
+        get: {
+          operationId: 'live',
+          summary: 'The process turns.',
+          responses: { 200: json('Live.', ref('Live')) },
+        },
       },
       '/health/ready': {
         get: {
@@ -31,7 +35,10 @@ export function openApi(): Record<string, unknown> {
           operationId: 'metrics',
           summary: 'Numbers for Prometheus.',
           responses: {
-            200: { description: 'See docs/metrics.md.', content: { 'text/plain': { schema: { type: 'string' } } } },
+            200: {
+              description: 'See docs/metrics.md.',
+              content: { 'text/plain': { schema: { type: 'string' } } },
+            },
           },
         },
       },
@@ -50,12 +57,20 @@ function sendCommand(): Record<string, unknown> {
     security: [{ token: [] }, {}],
     parameters: [
       header('Prefer', `wait=SECONDS (${usual} unless given, at most ${most}), or respond-async.`),
-      header('Idempotency-Key', 'Id of the command; the same command under the same key is carried out once.'),
+      header(
+        'Idempotency-Key',
+        'Id of the command; the same command under the same key is carried out once.',
+      ),
       header('X-B24-Portal', 'As portal in the body, which wins.'),
       header('X-B24-Priority', 'As priority in the body, which wins.'),
       header('X-B24-Order-Key', 'As orderKey in the body, which wins.'),
       header('Traceparent', 'W3C trace context; comes back in the reply.'),
-      { name: 'async', in: 'query', schema: { type: 'string', enum: ['1', 'true'] }, description: 'As respond-async.' },
+      {
+        name: 'async',
+        in: 'query',
+        schema: { type: 'string', enum: ['1', 'true'] },
+        description: 'As respond-async.',
+      },
     ],
     requestBody: { required: true, content: { 'application/json': { schema: ref('Command') } } },
     responses: {
@@ -91,7 +106,11 @@ function schemas(): Record<string, unknown> {
     Pending: {
       type: 'object',
       required: ['id', 'state', 'status'],
-      properties: { id: text, state: { const: 'pending' }, status: { ...text, description: 'Path to ask at.' } },
+      properties: {
+        id: text,
+        state: { const: 'pending' },
+        status: { ...text, description: 'Path to ask at.' },
+      },
     },
     Problem: {
       type: 'object',
@@ -128,7 +147,8 @@ function problems(statuses: readonly number[]): Record<string, unknown> {
     statuses.map((status) => {
       const codes = Object.entries(REFUSALS).filter(([, refusal]) => refusal.status === status)
       const known = codes.map(([code]) => code).join(', ')
-      const own = status === 400 ? 'codes of a bad command' : status === 503 ? 'codes of broker and store' : ''
+      const own =
+        status === 400 ? 'codes of a bad command' : status === 503 ? 'codes of broker and store' : ''
       return [status, json([known, own].filter((one) => one !== '').join(', '), ref('Problem'))]
     }),
   )

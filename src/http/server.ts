@@ -47,8 +47,8 @@ export interface HttpServer {
   /** Opens the port. Rejects with a `ConfigError` when it cannot be had. */
   listen(): Promise<Listening>
   /**
-   * Takes no more connections; callers that still wait are answered with 503 `DRAINING`. Slow ones are cut off after
-   * five seconds. Twice is harmless.
+   * Takes no more connections and no more commands. Callers that still wait after two seconds are answered with 503
+   * `DRAINING`, slow ones are cut off after five. Twice is harmless.
    */
   close(): Promise<void>
 }
@@ -56,8 +56,8 @@ export interface HttpServer {
 /** Health, metrics and commands over HTTP. Does no I/O before `listen`. */
 export function createHttpServer(options: HttpServerOptions): HttpServer {
   const closing = new AbortController()
-  const server = buildServer(options, closing.signal)
   let closed: Promise<void> | undefined
+  const server = buildServer(options, { isClosing: () => closed !== undefined, over: closing.signal })
   return {
     async listen() {
       const { host, port } = options
@@ -73,15 +73,26 @@ export function createHttpServer(options: HttpServerOptions): HttpServer {
   }
 }
 
-const CLOSE_BOUND_MS = 5000
+const GRACE_MS = 2000
+const CUT_MS = 5000
 
 async function shutDown(server: FastifyInstance, closing: AbortController): Promise<void> {
-  closing.abort()
-  const cut = setTimeout(() => server.server.closeAllConnections(), CLOSE_BOUND_MS)
-  await server.close().finally(() => clearTimeout(cut))
+  const grace = setTimeout(() => closing.abort(), GRACE_MS)
+  const cut = setTimeout(() => server.server.closeAllConnections(), CUT_MS)
+  await server.close().finally(() => {
+    clearTimeout(grace)
+    clearTimeout(cut)
+  })
 }
 
-function buildServer(options: HttpServerOptions, closing: AbortSignal): FastifyInstance {
+interface Closing {
+  /** `close` was called. */
+  readonly isClosing: () => boolean
+  /** Aborts when callers have waited long enough. */
+  readonly over: AbortSignal
+}
+
+function buildServer(options: HttpServerOptions, { isClosing, over }: Closing): FastifyInstance {
   const maxBodyBytes = options.maxBodyBytes ?? 16 * 1024 * 1024
   const refuse = (error: unknown, request: FastifyRequest, reply: FastifyReply): void => {
     const problem = problemOf(error)
@@ -107,6 +118,9 @@ function buildServer(options: HttpServerOptions, closing: AbortSignal): FastifyI
     done(null, body),
   )
   addHostRules(server, options)
+  server.addHook('onSend', async (_request, reply) => {
+    if (isClosing()) reply.header('connection', 'close')
+  })
   server.addHook('onResponse', async (request, reply) => {
     options.metrics.answered(request.routeOptions.url ?? 'other', reply.statusCode)
   })
@@ -124,8 +138,8 @@ function buildServer(options: HttpServerOptions, closing: AbortSignal): FastifyI
     }),
     contract: createNativeContract({ maxBodyBytes }),
     guard: createCommandGuard(options.adminToken),
-    draining: () => closing.aborted || options.health().draining,
-    closing,
+    draining: () => isClosing() || options.health().draining,
+    closing: over,
     newId: randomUUID,
     now: Date.now,
   })

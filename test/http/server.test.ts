@@ -1,0 +1,77 @@
+import { expect, it } from 'vitest'
+import { ConfigError } from '../../src/model/errors.ts'
+import { ask, running } from './running.ts'
+
+it('lives without asking anything of the service', async () => {
+  const server = await running({
+    health: () => {
+      throw new Error('not to be asked')
+    },
+  })
+  const answer = await ask(`${server.url}/health/live`, { headers: { authorization: '' } })
+  expect([answer.status, answer.json]).toEqual([200, { status: 'live', commands_from: 'token' }])
+})
+
+it('is ready while every part is', async () => {
+  const { url } = await running()
+  const answer = await ask(`${url}/health/ready`, { headers: { authorization: '' } })
+  expect(answer.status).toBe(200)
+  expect(answer.headers.get('cache-control')).toBe('no-store')
+  expect(answer.json).toEqual({
+    status: 'ready',
+    draining: false,
+    parts: { broker: { ok: true }, store: { ok: true } },
+    commands_from: 'token',
+  })
+})
+
+it('is not ready while the broker is away, and says why', async () => {
+  const server = await running()
+  const parts = [
+    { name: 'broker', ok: false, reason: 'connection refused' },
+    { name: 'store', ok: false },
+  ]
+  server.health = { draining: false, parts }
+  const answer = await ask(`${server.url}/health/ready`)
+  expect(answer.status).toBe(503)
+  expect(answer.json).toMatchObject({
+    status: 'not ready',
+    error: 'NOT_READY',
+    error_description: 'broker: connection refused; store: not ready',
+    parts: { broker: { ok: false, reason: 'connection refused' }, store: { ok: false } },
+  })
+})
+
+it('is not ready while it shuts down, though every part is well', async () => {
+  const server = await running()
+  server.health = { ...server.health, draining: true }
+  const answer = await ask(`${server.url}/health/ready`)
+  expect([answer.status, answer.json.error, answer.json.draining]).toEqual([503, 'DRAINING', true])
+})
+
+it('answers unknown addresses with JSON that names the known ones', async () => {
+  const { url } = await running()
+  const answer = await ask(`${url}/v1/orders?x=1`)
+  expect([answer.status, answer.json.error]).toEqual([404, 'ROUTE_UNKNOWN'])
+  expect(answer.json.hint).toContain('POST /v1/commands')
+  expect((await ask(`${url}/%zz`)).json).toMatchObject({ error: 'HTTP_INVALID' })
+})
+
+it('says which port is taken and what to do', async () => {
+  const { port } = await running()
+  const second = running({ port })
+  await expect(second).rejects.toThrow(ConfigError)
+  await expect(second).rejects.toThrow(`cannot listen on 127.0.0.1:${port}: another program has the port.`)
+})
+
+it('shows an address that can be opened when it listens everywhere', async () => {
+  const { url } = await running({ host: '0.0.0.0' })
+  expect(url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/)
+  expect((await ask(`${url}/health/live`)).status).toBe(200)
+})
+
+it('gives its port back when it is closed', async () => {
+  const { server, url } = await running()
+  await server.close()
+  await expect(ask(`${url}/health/live`)).rejects.toThrow()
+})
