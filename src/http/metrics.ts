@@ -14,7 +14,7 @@ export interface GaugeReadings {
   readonly inHand: number
 }
 
-/** The bridge's metrics. Counting one event costs well under a microsecond and takes no lock and no I/O. */
+/** The bridge's metrics. Counting one event costs about a microsecond and no I/O. */
 export interface Metrics {
   readonly contentType: string
   /** The page for Prometheus. */
