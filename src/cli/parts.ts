@@ -7,7 +7,7 @@ import {
 } from '../bridge/contracts/topology.ts'
 import type { Broker, Topology } from '../brokers/broker.ts'
 import type { Config } from '../config/config.ts'
-import { maskUrl } from '../config/kinds.ts'
+import { FIELDS } from '../config/fields.ts'
 import { BrokerError } from '../model/errors.ts'
 import type { Store } from '../stores/store.ts'
 
@@ -68,7 +68,7 @@ async function connected(
   while (!broker.state().connected) {
     signal?.throwIfAborted()
     if (Date.now() >= until) {
-      const where = config.broker.kind === 'amqp' ? maskUrl(config.broker.url) : 'embedded'
+      const where = FIELDS.broker.kind.show(config.broker)
       const reason = broker.state().reason ?? 'no answer'
       throw new BrokerError('BROKER_UNREACHABLE', `The broker ${where} cannot be reached: ${reason}.`, {
         hint: 'Check that RabbitMQ is running and that address, user, password and virtual host in BRIDGE_BROKER are right.',

@@ -5,7 +5,7 @@ import { chooseContract } from '../../bridge/contracts/select.ts'
 import { checkReplyRoute } from '../../bridge/contracts/topology.ts'
 import type { Broker, Topology } from '../../brokers/broker.ts'
 import type { Config } from '../../config/config.ts'
-import { maskUrl } from '../../config/kinds.ts'
+import { FIELDS } from '../../config/fields.ts'
 import { BrokerError } from '../../model/errors.ts'
 import { findOut, openToolBroker, topologyOf } from '../parts.ts'
 import { type Finding, fail, ok, warn } from './finding.ts'
@@ -15,9 +15,9 @@ export async function checkBroker(config: Config, cwd: string, signal: AbortSign
   if (config.broker.kind === 'embedded' && !existsSync(resolve(cwd, config.store.replace(/^sqlite:/, ''))))
     return [ok('broker', 'embedded: its queues will be created in the store')]
   try {
-    const { broker, close } = await openToolBroker(config, { signal })
+    const { broker, close } = await openToolBroker(config, { signal, timeoutMs: 5000 })
     try {
-      const where = config.broker.kind === 'embedded' ? 'embedded, in the store' : maskUrl(config.broker.url)
+      const where = FIELDS.broker.kind.show(config.broker)
       return [
         ok('broker', where),
         ...(await checkQueues(config, broker)),
