@@ -71,7 +71,7 @@ async function demonstrate(
   const config = readConfig({
     env: {},
     cwd: tmpdir(),
-    flags: { portal: sandbox.webhookUrl, store, http: '127.0.0.1:0', logLevel: 'warn' },
+    flags: { portal: sandbox.webhookUrl, store, http: '127.0.0.1:0', logLevel: 'error' },
   })
   const service = await startService(config, { logger: createLog(config.log).logger })
   // Another program at the same queues, as a producer and a reader of replies would be.

@@ -75,7 +75,9 @@ export function plan(state: LaneState, now: number): Plan {
   }
 
   if (state.limit !== null) {
-    const bulkOnly = picks.every(({ item }) => item.priority === 'bulk')
+    // Bulk work that has waited long asks for no reserve, or it would hold up what waits behind it.
+    const fresh = (item: Waiting): boolean => now - item.arrivedAt < state.settings.agingMs
+    const bulkOnly = picks.every(({ item }) => item.priority === 'bulk' && fresh(item))
     const reserve = bulkOnly ? state.settings.bulkReserve : 0
     const ms = bucketWaitMs(state.bucket, state.limit, now, reserve)
     if (ms > 0) return { kind: 'wait', for: 'bucket', ms }
