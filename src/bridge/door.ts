@@ -1,10 +1,11 @@
 import type { Broker, Message } from '../brokers/broker.ts'
 import type { Command } from '../model/command.ts'
-import { CommandError } from '../model/errors.ts'
+import { BrokerError, CommandError, StoreError } from '../model/errors.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { KEEP_REPLY_HEADER } from './commands/consume.ts'
 import { decodeKept, type Ledger, LedgerEntry, requestHash } from './commands/ledger.ts'
 import { isReadCommand, rejected, runCommand } from './commands/run.ts'
+import { settlement } from './commands/settle.ts'
 import type { Contract } from './contracts/contract.ts'
 import type { Portal, Portals } from './portals.ts'
 
@@ -25,12 +26,14 @@ export interface DoorSettings {
 export interface Door {
   /**
    * Runs a command and gives its reply. A write whose `messageId` was seen before gets the earlier reply; while the
-   * first one still runs, both wait for it. Never rejects.
+   * first one still runs, both wait for it. Rejects when nothing was run and the caller may simply ask again: with a
+   * `StoreError`, or with a `CommandError` of status 503 while we shut down.
    */
   run(message: Message, signal: AbortSignal): Promise<{ readonly reply: Message }>
   /**
    * Puts a command on the command queue; `messageId` must be set. Rejects with a `CommandError` for a command that
-   * cannot be parsed, with a `BrokerError` when the queue cannot take it.
+   * cannot be parsed or repeats a `messageId` with another body, with a `BrokerError` when the queue cannot take it.
+   * The same command again under the same `messageId` is not run twice.
    */
   enqueue(message: Message): Promise<void>
   /** The reply to an enqueued command; `'pending'` before it has ended, `undefined` for an unknown id. */
@@ -72,6 +75,10 @@ export function createDoor(settings: DoorSettings): Door {
         signal,
         ...(entry === undefined ? {} : { beforeSend: entry.started }),
       })
+      if (settlement(outcome, true) === 'requeue') {
+        await entry?.forget()
+        throw withdrawn(outcome)
+      }
       const reply = encode(message, command, outcome, portal)
       if (entry?.begun === true) {
         const address = { exchange: '', routingKey: '' }
@@ -79,6 +86,7 @@ export function createDoor(settings: DoorSettings): Door {
       }
       return { reply }
     } catch (error) {
+      if (error instanceof StoreError || (error instanceof CommandError && error.status === 503)) throw error
       return { reply: encode(message, command, rejected(error), portal) }
     }
   }
@@ -114,9 +122,19 @@ export function createDoor(settings: DoorSettings): Door {
       }
       portals.find(contract.parse(message))
       const key = keyOf(message.messageId as string)
-      await ledger.started(key, requestHash(message))
+      const hash = requestHash(message)
+      const record = await ledger.find(key)
+      if (record !== undefined && record.requestHash !== hash) throw reused()
+      if (record?.state === 'done') return
+      await ledger.started(key, hash)
       const headers = { ...message.headers, [KEEP_REPLY_HEADER]: key }
-      await broker.publish({ exchange: '', routingKey: commandQueue }, { ...message, headers })
+      try {
+        await broker.publish({ exchange: '', routingKey: commandQueue }, { ...message, headers })
+      } catch (error) {
+        // Unless the broker may have stored it all the same, nobody will ever write its reply.
+        if (!(error instanceof BrokerError && MAYBE_STORED.has(error.code))) await ledger.forget(key)
+        throw error
+      }
     },
 
     async find(id) {
@@ -129,6 +147,16 @@ export function createDoor(settings: DoorSettings): Door {
       )
     },
   }
+}
+
+const MAYBE_STORED = new Set(['CONFIRM_TIMEOUT', 'CONNECTION_LOST'])
+
+function withdrawn(outcome: Outcome): CommandError {
+  const { code = 'CLIENT_CLOSED', description = '' } = outcome.failure ?? {}
+  return new CommandError(code, description, {
+    status: 503,
+    hint: 'Nothing was done; send it again in a moment.',
+  })
 }
 
 function keyOf(id: string): string {

@@ -247,7 +247,7 @@ class QueueServer implements CommandConsumer {
   /** A caller that asked over HTTP without waiting looks its reply up in the ledger. */
   async #keepForAsker(message: Message, reply: KeptReply): Promise<void> {
     const key = message.headers[KEEP_REPLY_HEADER]
-    if (typeof key === 'string') await this.#settings.ledger?.done(key, '', reply)
+    if (typeof key === 'string') await this.#settings.ledger?.done(key, requestHash(message), reply)
   }
 
   /** The ledger's page for this command; only writes with a message id have one. */

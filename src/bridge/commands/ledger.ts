@@ -107,12 +107,19 @@ export class LedgerEntry {
   }
 }
 
+/** Headers that brokers and tracing change from one delivery of a message to the next. */
+const CHANGING = new Set(
+  (
+    'x-death x-first-death-exchange x-first-death-queue x-first-death-reason x-last-death-exchange ' +
+    'x-last-death-queue x-last-death-reason x-delivery-count x-acquired-count traceparent tracestate x-b24-keep-reply'
+  ).split(' '),
+)
+
 /** Tells one message from another by what it asks: body and headers, not by its ids. */
 export function requestHash(message: Message): string {
   const hash = createHash('sha256').update(message.body)
   for (const name of Object.keys(message.headers).sort()) {
-    if (name.startsWith('x-death') || name.startsWith('x-first-death') || name === 'x-delivery-count')
-      continue
+    if (CHANGING.has(name.toLowerCase())) continue
     hash.update(`\n${name}=${JSON.stringify(message.headers[name])}`)
   }
   return hash.digest('base64url').slice(0, 24)

@@ -10,7 +10,7 @@ export interface RoutingHeaders {
 }
 
 /** The words of `priority`, the most urgent first. */
-export const PRIORITIES: readonly Priority[] = ['urgent', 'normal', 'bulk']
+const PRIORITIES: readonly Priority[] = ['urgent', 'normal', 'bulk']
 
 /**
  * Reads `x-b24-portal`, `x-b24-priority` and `x-b24-order-key`. Numbers are taken for their text; an absent or null

@@ -12,7 +12,7 @@ export const nativeCommandSchema = z
       .string()
       .min(1)
       .nullish()
-      .describe('Name, domain or member id of the portal; the default portal when left out.'),
+      .describe('Domain of the portal (example.bitrix24.com); the default portal when left out.'),
     action: z
       .enum(['call', 'list', 'batch'])
       .nullish()

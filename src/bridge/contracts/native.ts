@@ -145,7 +145,7 @@ function explain(issue: z.core.$ZodIssue | undefined, value: JsonObject): Comman
 
 /** What each key must be, for sentences; a test holds it against the schema. */
 const EXPECTED: Readonly<Record<string, string>> = {
-  portal: 'the name, domain or member id of a portal',
+  portal: 'the domain of a portal',
   action: 'call, list or batch',
   method: 'the name of a REST method',
   params: 'an object, or an array for methods that take parameters by position',

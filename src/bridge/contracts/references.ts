@@ -28,7 +28,7 @@ interface Reference {
 }
 
 /** All references in parameters or in query text, in order. Names of parameters are not substituted by the portal. */
-export function referencesIn(params: Json): Reference[] {
+function referencesIn(params: Json): Reference[] {
   const found: Reference[] = []
   // Query text is decoded once by the portal; values of an object are encoded by us, so they arrive as they are.
   if (typeof params === 'string') collect(decodeQuery(params), found)
@@ -36,7 +36,8 @@ export function referencesIn(params: Json): Reference[] {
   return found
 }
 
-const REFERENCE = /\$(?:result|total|next|time|error)\[([^\]]*)\]/g
+/** The bound keeps a text of many open brackets from being searched to its end for each of them. */
+const REFERENCE = /\$(?:result|total|next|time|error)\[([^\]]{0,255})\]/g
 
 function walk(value: Json, found: Reference[]): void {
   if (typeof value === 'string') collect(value, found)
