@@ -1,6 +1,7 @@
 import { type Client, createClient } from '../client/client.ts'
+import type { Caller } from '../client/lane/work.ts'
 import type { Config } from '../config/config.ts'
-import { CommandError } from '../model/errors.ts'
+import { type BridgeError, CommandError, TransportError } from '../model/errors.ts'
 
 /** A client for the default portal of the settings; throws a `CommandError` when none is set. */
 export function clientOf(config: Config, options: { readonly portalWaitMs?: number } = {}): Client {
@@ -17,4 +18,27 @@ export function clientOf(config: Config, options: { readonly portalWaitMs?: numb
     portalWaitMs: options.portalWaitMs ?? config.portalWaitMs,
     ...(config.tlsCa !== undefined && { ca: config.tlsCa.pem }),
   })
+}
+
+/** The error of a read: one whose answer was lost has done no harm and can be repeated, so nothing is unknown. */
+export function asRead(error: BridgeError): BridgeError {
+  if (!(error instanceof TransportError) || !error.mayHaveRun) return error
+  const { code, message, status, cause, hint } = error
+  return new TransportError(code, message, {
+    sent: false,
+    status,
+    cause,
+    ...(hint !== undefined && { hint }),
+  })
+}
+
+/** The same client for work that only reads. */
+export function readingOnly(client: Client): Caller & Pick<Client, 'close'> {
+  return {
+    submit: async (work) =>
+      (await client.submit(work)).map((settled) =>
+        settled.error === undefined ? settled : { ...settled, error: asRead(settled.error) },
+      ),
+    close: () => client.close(),
+  }
 }

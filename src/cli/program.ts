@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { nearest } from '../config/nearest.ts'
-import { clientOf } from './client.ts'
+import { clientOf, readingOnly } from './client.ts'
 import { callCommand } from './commands/call.ts'
 import { configCommand } from './commands/config.ts'
 import { demoCommand } from './commands/demo.ts'
@@ -54,7 +54,7 @@ export function createProgram(io: CliIo): Command {
 
 /** `list` knows nothing of settings; it is given the portal that they name. */
 function listWithSettings(io: CliIo): Command {
-  const list = listCommand(io, { openClient: async () => clientOf(configOf(list, io)) })
+  const list = listCommand(io, { openClient: async () => readingOnly(clientOf(configOf(list, io))) })
   return addSettingFlags(list)
 }
 

@@ -50,6 +50,7 @@ describe('call', () => {
     try {
       expect((await run(['call', 'crm.deal.add', 'fields[TITLE]=x'], portal)).code).toBe(5)
       expect((await run(['call', 'crm.deal.get', 'id=1'], portal)).code).toBe(4)
+      expect((await run(['list', 'crm.deal.list'], portal)).code).toBe(4)
     } finally {
       portal.sandbox.fault([])
     }

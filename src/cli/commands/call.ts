@@ -1,9 +1,8 @@
 import { Command } from 'commander'
-import { TransportError } from '../../model/errors.ts'
 import type { Json } from '../../model/json.ts'
 import { isReadMethod } from '../../model/methods.ts'
 import { parseKeyValues, parseParams } from '../arguments.ts'
-import { clientOf } from '../client.ts'
+import { asRead, clientOf } from '../client.ts'
 import type { CliIo } from '../io.ts'
 import { printJson } from '../report.ts'
 import { addSettingFlags, configOf } from '../settings.ts'
@@ -35,7 +34,7 @@ export function callCommand(io: CliIo): Command {
       try {
         const { answer, error } = await client.send(method, params, { signal: io.signal })
         if (answer !== undefined && flags.json === true) printJson(io, answer.body)
-        if (error !== undefined) throw settled(error, method)
+        if (error !== undefined) throw isReadMethod(method) ? asRead(error) : error
         if (flags.json !== true) print(io, answer?.body.result ?? null)
       } finally {
         await client.close()
@@ -52,16 +51,4 @@ interface CallFlags {
 
 function print(io: CliIo, result: Json): void {
   io.stdout.write(`${JSON.stringify(result, null, 2)}\n`)
-}
-
-/** A read that may have run has done no harm: it can be repeated, so nothing about it is unknown. */
-function settled(error: unknown, method: string): unknown {
-  if (!(error instanceof TransportError) || !error.mayHaveRun || !isReadMethod(method)) return error
-  const { code, message, status, cause, hint } = error
-  return new TransportError(code, message, {
-    sent: false,
-    status,
-    cause,
-    ...(hint !== undefined && { hint }),
-  })
 }
