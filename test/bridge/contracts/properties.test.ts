@@ -171,7 +171,7 @@ describe('any message at all', () => {
           if (contract.name === 'bitrix24-bridge') bridgeReplySchema.parse(body)
         }
       }),
-      { numRuns: 2000 },
+      { numRuns: 1000 },
     )
   })
 
