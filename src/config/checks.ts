@@ -51,7 +51,7 @@ export function warnings(values: SettingValues): string[] {
   return [
     ...(outside && values.adminToken === undefined
       ? [
-          'The HTTP server listens beyond this machine and BRIDGE_ADMIN_TOKEN is not set; the administration stays closed.',
+          'The HTTP server listens beyond this machine and BRIDGE_ADMIN_TOKEN is not set: only programs on this machine may send commands.',
         ]
       : []),
     ...((values.adminToken?.length ?? 16) < 16

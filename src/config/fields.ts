@@ -94,7 +94,7 @@ export const FIELDS = {
     kind: kind.http,
     default: '127.0.0.1:8000',
     defaultFor: { 'bitrix24-bridge': '0.0.0.0:8000' },
-    about: 'Where health, metrics and the administration are served.',
+    about: 'Where health, metrics and commands over HTTP are served.',
   },
   adminToken: {
     group: CONNECTIONS,
@@ -102,7 +102,8 @@ export const FIELDS = {
     flag: '--admin-token <token>',
     kind: kind.secret,
     secret: true,
-    about: 'Opens the administration; without it the administration stays closed.',
+    about:
+      'Bearer token for `POST /v1/commands`; without it only programs on this machine may send commands.',
   },
   allowedHosts: {
     group: CONNECTIONS,
