@@ -16,7 +16,6 @@ export {
   CommandError,
   ConfigError,
   RestError,
-  StoreError,
   ThrottledError,
   TransportError,
 } from './model/errors.ts'
