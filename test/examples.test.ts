@@ -1,0 +1,287 @@
+import { type ChildProcess, execFile, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
+import { dirname, join, resolve } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { promisify } from 'node:util'
+import { connect } from 'amqplib'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { createSandbox, type Sandbox } from '../src/sandbox/index.ts'
+import { amqpNote, amqpUrl } from './support/engines.ts'
+
+const run = promisify(execFile)
+const ROOT = fileURLToPath(new URL('..', import.meta.url))
+// A checkout as a newcomer has it after `npm ci && npm run build`; inside node_modules it finds its dependencies.
+const CHECKOUT = join(ROOT, 'node_modules', '.cache', `b24-examples-${process.pid}`)
+const MAIN = join(CHECKOUT, 'dist', 'cli', 'main.js')
+const TSC = join(ROOT, 'node_modules', '.bin', 'tsc')
+/** The webhook that pages name; the tests put the sandbox's in its place. */
+const EXAMPLE_WEBHOOK = 'https://example.bitrix24.com/rest/1/abc123def456/'
+const PROGRAM_PAGES = ['README.md', 'docs/library.md', 'docs/sandbox.md']
+
+beforeAll(() => {
+  mkdirSync(CHECKOUT, { recursive: true })
+  const built = spawnSync(TSC, ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(CHECKOUT, 'dist')])
+  if (built.status !== 0) throw new Error(`The build failed: ${built.stdout}`)
+  cpSync(join(ROOT, 'package.json'), join(CHECKOUT, 'package.json'))
+  cpSync(join(ROOT, 'examples'), join(CHECKOUT, 'examples'), { recursive: true })
+}, 120_000)
+
+afterAll(() => rmSync(CHECKOUT, { recursive: true, force: true }))
+
+describe('examples', () => {
+  it('library.mjs prints what it promises', async () => {
+    expect(await example('library.mjs')).toEqual([
+      '100 deals in 2 requests, the last is "Deal 100"',
+      'Elena works in Head office',
+      '1000 rows',
+      'refused: Not found, may have run: false',
+    ])
+  })
+
+  it('http.mjs speaks with a running bridge', async () => {
+    const { http } = await startBridge({})
+    expect(await example('http.mjs', { BRIDGE_HTTP: http })).toEqual([
+      'done: Deal 7',
+      'the same deal both times: true',
+      '202: pending',
+      'done: a deal was added',
+    ])
+  })
+
+  it.skipIf(amqpUrl === undefined)(`rabbitmq.mjs gets a reply to each command${amqpNote}`, async () => {
+    const queues = await ownQueues()
+    const { sandbox } = await startBridge({ BRIDGE_BROKER: amqpUrl as string, ...queues })
+    const [first, ...replies] = await example('rabbitmq.mjs', { BRIDGE_BROKER: amqpUrl as string, ...queues })
+    expect(first).toBe('4 commands are in the queue')
+    const titles = ['Carpets', 'Chairs', 'Lamps', 'Tables']
+    expect(replies.sort()).toEqual(
+      titles.map((title) => expect.stringMatching(new RegExp(`^${title}: deal 10\\d\\d$`))),
+    )
+    expect(sandbox.stats().writes).toBe(4)
+  })
+})
+
+describe('README.md', () => {
+  const roads = [
+    [`a RabbitMQ${amqpNote}`, amqpUrl],
+    ['a queue in a file', 'embedded'],
+  ] as const
+
+  for (const [name, broker] of roads) {
+    it.skipIf(broker === undefined)(`shows a session that works as written, with ${name}`, () =>
+      session(broker as string),
+    )
+  }
+
+  async function session(broker: string): Promise<void> {
+    const folder = emptyFolder()
+    const port = await freePort()
+    const queues = broker === 'embedded' ? {} : await ownQueues()
+    // Others on this machine may use the usual ports and queues.
+    const here = (text: string): string =>
+      text
+        .replaceAll('127.0.0.1:9000', `127.0.0.1:${port}`)
+        .replace(/^BRIDGE_BROKER=.*$/m, `BRIDGE_BROKER=${broker}`)
+        .replace('b24-bridge sandbox', `b24-bridge sandbox --port ${port}`)
+        .replace('b24-bridge run', 'b24-bridge run --http 127.0.0.1:0')
+        .replaceAll('npx b24-bridge', `exec_ ${process.execPath} ${MAIN}`)
+        .replace('npm ci && npm run build', 'true')
+    const options = { cwd: folder, env: { PATH: process.env.PATH, ...queues } }
+    let compared = 0
+    for (const { text, expected } of blocks(
+      sectionOf(page('README.md'), 'Two minutes with RabbitMQ'),
+      'sh',
+    )) {
+      const command = here(text)
+      if (/ (?:sandbox|run) -/.test(command)) {
+        const child = spawn('bash', ['-ec', command.replace('exec_', 'exec')], options)
+        await started(child, /Try in another terminal|service\.ready/)
+        continue
+      }
+      const { stdout } = await run('bash', ['-ec', command.replaceAll('exec_ ', '')], options)
+      if (expected === undefined) continue
+      compared++
+      expect(stdout.trim(), text).toBe(expected.trim())
+    }
+    expect(compared).toBe(2)
+  }
+})
+
+describe('programs on pages', () => {
+  let sandbox: Sandbox
+  const folder = join(CHECKOUT, 'pages')
+
+  beforeAll(async () => {
+    sandbox = await createSandbox({ deals: 1000 })
+    mkdirSync(folder, { recursive: true })
+    for (const name of PROGRAM_PAGES) {
+      const parts = programOf(name).map(({ text }, i) => `${text}\nconsole.log('--- end of block ${i}')\n`)
+      writeFileSync(
+        join(folder, fileOf(name, 'ts')),
+        parts.join('\n').replaceAll(EXAMPLE_WEBHOOK, sandbox.webhookUrl),
+      )
+    }
+    const compilerOptions = { noEmit: false, outDir: 'out', rootDir: '.', declaration: false }
+    const config = { extends: join(ROOT, 'tsconfig.json'), compilerOptions, include: ['*.ts'] }
+    writeFileSync(join(folder, 'tsconfig.json'), JSON.stringify(config))
+    const compiled = spawnSync(TSC, ['-p', folder], { encoding: 'utf8' })
+    expect(compiled.stdout, 'the programs must compile as they stand').toBe('')
+  }, 120_000)
+
+  afterAll(() => sandbox.close())
+
+  it.each(PROGRAM_PAGES)('%s: compile, run, and print what stands below them', async (name) => {
+    const { stdout } = await run(process.execPath, [join(folder, 'out', fileOf(name, 'js'))], { cwd: folder })
+    const printed = stdout.split(/^--- end of block \d+\n/m)
+    const program = programOf(name)
+    expect(program.length).toBeGreaterThan(0)
+    for (const [i, { expected }] of program.entries())
+      if (expected !== undefined) expect(printed[i]?.trim()).toBe(expected.trim())
+  })
+})
+
+it('links on every page lead somewhere', () => {
+  const docs = readdirSync(join(ROOT, 'docs'), { recursive: true }) as string[]
+  const src = readdirSync(join(ROOT, 'src'), { recursive: true }) as string[]
+  const pages = [
+    ...readdirSync(ROOT),
+    ...docs.map((name) => `docs/${name}`),
+    ...src.map((name) => `src/${name}`),
+    'examples/README.md',
+  ].filter((name) => name.endsWith('.md'))
+  const broken = pages.flatMap((name) =>
+    [...page(name).matchAll(/\]\(([^)\s]+)\)/g)]
+      .map((match) => match[1] as string)
+      .filter((link) => !/^[a-z]+:/.test(link) && !leads(name, link))
+      .map((link) => `${name}: ${link}`),
+  )
+  expect(broken).toEqual([])
+})
+
+/** True when a relative link names a file and, behind `#`, one of its headings. */
+function leads(from: string, link: string): boolean {
+  const [path = '', anchor] = link.split('#')
+  const file = path === '' ? join(ROOT, from) : resolve(ROOT, dirname(from), path)
+  if (!existsSync(file)) return false
+  if (anchor === undefined || !file.endsWith('.md')) return true
+  const headings = [...readFileSync(file, 'utf8').matchAll(/^#+ (.*)$/gm)].map((match) =>
+    slug(match[1] as string),
+  )
+  return headings.includes(anchor)
+}
+
+/** A heading's anchor, as GitHub makes it. */
+function slug(heading: string): string {
+  return heading
+    .toLowerCase()
+    .replace(/[^\p{L}\p{N}\s_-]/gu, '')
+    .replaceAll(' ', '-')
+}
+
+function page(name: string): string {
+  return readFileSync(join(ROOT, name), 'utf8')
+}
+
+function sectionOf(text: string, heading: string): string {
+  const from = text.indexOf(`\n## ${heading}\n`)
+  return text.slice(from, text.indexOf('\n## ', from + 1))
+}
+
+interface Block {
+  readonly text: string
+  /** The `text` or `json` block that stands directly below it. */
+  readonly expected: string | undefined
+}
+
+function blocks(text: string, language: string): Block[] {
+  const pattern = new RegExp(
+    `\`\`\`${language}\\n(.*?)\`\`\`(?:\\n\\n\`\`\`(?:text|json)\\n(.*?)\`\`\`)?`,
+    'gs',
+  )
+  return [...text.matchAll(pattern)].map(([, block, expected]) => ({ text: block as string, expected }))
+}
+
+/** The blocks of a page that together are one program. */
+function programOf(name: string): Block[] {
+  return blocks(page(name), 'ts')
+}
+
+function fileOf(name: string, extension: string): string {
+  return `${name.replaceAll('/', '-').replace('.md', '')}.${extension}`
+}
+
+/** Runs a program of examples/ in the checkout and gives the lines that it printed. */
+async function example(name: string, env: Readonly<Record<string, string>> = {}): Promise<string[]> {
+  const options = { cwd: CHECKOUT, env: { PATH: process.env.PATH, ...env } }
+  const { stdout } = await run(process.execPath, [join('examples', name)], options)
+  return stdout.trim().split('\n')
+}
+
+/** `b24-bridge run` beside a sandbox of a thousand deals, until the test ends. */
+async function startBridge(
+  env: Readonly<Record<string, string>>,
+): Promise<{ sandbox: Sandbox; http: string }> {
+  const sandbox = await createSandbox({ deals: 1000 })
+  onTestFinished(() => sandbox.close())
+  const child = spawn(process.execPath, [MAIN, 'run'], {
+    cwd: emptyFolder(),
+    env: { BRIDGE_PORTAL: sandbox.webhookUrl, BRIDGE_HTTP: '127.0.0.1:0', ...env },
+  })
+  const said = await started(child, /service\.ready/)
+  return { sandbox, http: /"url":"http:\/\/([^"]+)"/.exec(said)?.[1] ?? '' }
+}
+
+/** Waits until a program has said something, and ends it with the test. */
+async function started(child: ChildProcess, ready: RegExp): Promise<string> {
+  onTestFinished(async () => {
+    if (child.exitCode !== null) return
+    const exit = once(child, 'exit')
+    child.kill('SIGTERM')
+    await exit
+  })
+  let said = ''
+  await new Promise<void>((resolve, reject) => {
+    const hear = (chunk: Buffer): void => {
+      said += String(chunk)
+      if (ready.test(said)) resolve()
+    }
+    child.stdout?.on('data', hear)
+    child.stderr?.on('data', hear)
+    child.once('exit', (code) => reject(new Error(`It ended with ${code}: ${said}`)))
+  })
+  return said
+}
+
+/** Names for queues that nobody else uses; the queues are deleted when the test ends. */
+async function ownQueues(): Promise<Record<string, string>> {
+  const word = `examples.${process.pid}.${Math.random().toString(36).slice(2, 8)}`
+  const names = {
+    BRIDGE_COMMAND_QUEUE: `${word}.commands`,
+    BRIDGE_REPLY_QUEUE: `${word}.replies`,
+    BRIDGE_DEAD_QUEUE: `${word}.dead`,
+  }
+  onTestFinished(async () => {
+    const connection = await connect(amqpUrl as string)
+    const channel = await connection.createChannel()
+    for (const name of Object.values(names)) await channel.deleteQueue(name)
+    await connection.close()
+  })
+  return names
+}
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as { port: number }
+  server.close()
+  return port
+}
+
+let folders = 0
+function emptyFolder(): string {
+  const folder = join(CHECKOUT, `folder-${folders++}`)
+  mkdirSync(folder, { recursive: true })
+  return folder
+}
