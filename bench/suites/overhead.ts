@@ -65,7 +65,7 @@ export const overheadBench: Bench = {
 async function bridgeRun(context: BenchContext, mix: Mix, count: number): Promise<Run> {
   await using sandbox = await startSandbox(context, { deals: DEALS, limits: 'off' })
   const { webhook } = sandbox
-  return run(context, mix, count, webhook, (queues) =>
+  return await run(context, mix, count, webhook, (queues) =>
     startBridge(context, queues, {
       webhook,
       limits: 'off',
