@@ -14,7 +14,7 @@ import type { Config } from './config/config.ts'
 import { createMetrics } from './http/metrics.ts'
 import { createHttpServer, type HealthReport } from './http/server.ts'
 import type { Logger } from './log.ts'
-import { maskWebhook } from './model/webhook.ts'
+import { maskSecrets, maskWebhook } from './model/webhook.ts'
 import { openStore } from './stores/open.ts'
 import { loadBuckets, saveBucket } from './stores/queries/buckets.ts'
 import { findLedgerEntries, forget, markDone, markStarted, pruneLedger } from './stores/queries/ledger.ts'
@@ -193,7 +193,7 @@ async function start(
 function summary(config: Config, chosen: ChosenContract, store: Store): Record<string, unknown> {
   return {
     contract: chosen.contract.name,
-    broker: config.broker.kind === 'embedded' ? 'embedded' : new URL(config.broker.url).host,
+    broker: config.broker.kind === 'embedded' ? 'embedded' : maskSecrets(config.broker.url),
     store: store.label,
     portal: config.portal === undefined ? 'by message' : maskWebhook(config.portal),
     limit: config.limit === null ? 'off' : `${config.limit.capacity}/${config.limit.drainPerSecond}`,

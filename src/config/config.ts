@@ -39,7 +39,7 @@ export interface RabbitmqToBitrix24ContractConfig {
   readonly replyMode: 'auto' | 'exchange' | 'queue' | 'reply_to'
   readonly strictOrder: boolean
   /** Where the users and tokens of the messages are good. */
-  readonly rest: RestRoot
+  readonly rest: RestRoot | undefined
 }
 
 /** A file of certificates to trust besides the system's. */
@@ -147,7 +147,7 @@ function contractOf({ values, rest }: ConfigParts): ContractConfig {
         out: replyQueue,
         replyMode: values.replyMode,
         strictOrder: values.strictOrder,
-        rest: rest ?? { origin: '', domain: '', root: '/rest' },
+        rest,
       }
   }
 }

@@ -189,7 +189,9 @@ class QueueServer implements CommandConsumer {
     const entry = command === undefined ? undefined : this.#entryFor(delivery, command)
     const replayed = entry === undefined ? undefined : await this.#fromLedger(entry)
     if (replayed?.reply !== undefined) {
-      await publishReply(this.#settings, delivery, replayed.reply)
+      // Where the asker is now, not where it was: it may have been restarted with a new reply queue.
+      const again = { ...replayed.reply, address: this.#settings.replyAddress(message) }
+      await publishReply(this.#settings, delivery, again)
       delivery.ack()
       return this.#report(delivery, command, { kind: 'done', status: 200, attempts: 0 }, undefined, true)
     }

@@ -100,7 +100,7 @@ async function runCall(
   return {
     kind: kindOf(error, isReadMethod(method)),
     status: statusOf(error, 504),
-    failure: failureOf(error),
+    failure: failureOf(error, isReadMethod(method)),
     attempts: answer?.attempts ?? (error.mayHaveRun ? 1 : 0),
     ...result,
   }
@@ -124,7 +124,13 @@ async function runList(
         ? { action: 'list' as const, rows, total, status, missing }
         : { action: 'call' as const, answer }
     const attempts = Math.max(1, requests)
-    return { kind: 'failed', status: statusOf(error, status), failure: failureOf(error), attempts, result }
+    return {
+      kind: 'failed',
+      status: statusOf(error, status),
+      failure: failureOf(error, true),
+      attempts,
+      result,
+    }
   }
   const result = { action: 'list' as const, rows, total, status, missing }
   const gap = missing[0]
@@ -183,8 +189,14 @@ function chunkOf(ended: readonly { readonly name: string; readonly settled: Call
     if (body.next !== undefined) result_next[name] = body.next
     if (body.time !== undefined) result_time[name] = body.time
   }
+  const time = ended.find(({ settled }) => settled.answer?.requestTime !== undefined)?.settled.answer
+    ?.requestTime
   const maps = { result, result_error, result_total, result_next, result_time }
-  return { status: 200, names: ended.map(({ name }) => name), body: { result: maps } }
+  return {
+    status: 200,
+    names: ended.map(({ name }) => name),
+    body: { result: maps, ...(time === undefined ? {} : { time }) },
+  }
 }
 
 /** A batch of several groups announces itself once. */
@@ -209,12 +221,13 @@ function statusOf(error: BridgeError, fallback: number): number {
   return typeof status === 'number' && status >= 400 ? status : fallback
 }
 
-function failureOf(error: BridgeError): Failure {
+/** `harmless`: repeating the command changes nothing, so even an answer that got lost is no reason not to. */
+function failureOf(error: BridgeError, harmless = false): Failure {
   const description = (error as { description?: unknown }).description
   return {
     code: error.code,
     description: typeof description === 'string' && description !== '' ? description : error.message,
-    retryable: error.retryable,
+    retryable: error.retryable || (harmless && error.mayHaveRun),
     ...(error.hint === undefined ? {} : { hint: error.hint }),
   }
 }

@@ -24,7 +24,7 @@ export type ContractChoice =
       Omit<Bitrix24BridgeContractOptions, 'maxBodyBytes'>)
   | ({
       readonly name: 'rabbitmq-to-bitrix24'
-      readonly rest?: RestRoot
+      readonly rest?: RestRoot | undefined
       readonly strictOrder?: boolean
     } & RabbitmqToBitrix24Queues)
 

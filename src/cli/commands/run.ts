@@ -17,14 +17,18 @@ to the queue. The second one ends at once.`
 
 /** `b24-bridge run`: the service. Runs until a signal; the exit code tells whether everything in hand had ended. */
 export function runCommand(io: CliIo): Command {
-  const command = addSettingFlags(new Command('run'))
+  const own = new Command('run')
     .description('Serve the command queue: the bridge itself')
     .option('--host <host>', 'where HTTP listens (an older way to write --http)')
     .option('--port <port>', 'port of HTTP (an older way to write --http)')
+    .option('--json', 'log as lines of JSON, whatever the settings say')
+  const command = addSettingFlags(own)
     .addHelpText('after', EXAMPLES)
-    .action(async () => {
-      const config = configOf(command, io)
-      const { logger, flush } = createLog(config.log)
+    .action(async (flags: { readonly json?: boolean }) => {
+      const config = configOf(command, io, { needs: ['portal'] })
+      const { logger, flush } = createLog(
+        flags.json === true ? { ...config.log, format: 'json' } : config.log,
+      )
       try {
         const fatal = new AbortController()
         const service = await startService(config, {

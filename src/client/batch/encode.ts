@@ -63,8 +63,11 @@ function percent(text: string): string {
   }
 }
 
-/** Any reference to another command's answer, written plainly or percent-encoded. */
-const REFERENCE = /(?:\$|%24)(?:result|total|next|time|error)(?:\[|%5B)/i
+/**
+ * Anything that the portal takes for a reference, written plainly or percent-encoded. It needs no bracket: a value
+ * that is just `$result`, or `$timeless`, becomes the whole map of that name.
+ */
+const REFERENCE = /(?:\$|%24)(?:result|total|next|time|error)/i
 
 /**
  * True when the text would make the portal insert another command's answer: such a call may not share a batch with
@@ -84,8 +87,8 @@ export function renameReferences(text: string, rename: (name: string) => string)
     .replace(ENCODED_REFERENCE, (_, head: string, name: string) => `${head}${rename(decodeLoosely(name))}%5D`)
 }
 
-const PLAIN_REFERENCE = /((?:\$|%24)(?:result|total|next|time|error)\[)([^\]]*)\]/gi
-const ENCODED_REFERENCE = /((?:\$|%24)(?:result|total|next|time|error)%5B)((?:(?!%5D).)*)%5D/gi
+const PLAIN_REFERENCE = /((?:\$|%24)(?:result|total|next|time|error)\[)([^\]]{0,255})\]/gi
+const ENCODED_REFERENCE = /((?:\$|%24)(?:result|total|next|time|error)%5B)((?:(?!%5D).){0,255})%5D/gi
 
 function decodeLoosely(text: string): string {
   try {

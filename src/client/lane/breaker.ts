@@ -3,31 +3,35 @@ import type { BridgeError } from '../../model/errors.ts'
 /**
  * Keeps a lane from hammering a portal that is down, and remembers why it stands still.
  *
- * States: *closed* (no failure since the last answer); *open* (rest until `openUntil`); *probing* (the rest is over,
- * but no answer yet: one small request at a time). Any answer from the portal, a refusal too, closes it.
+ * States: *closed* (the portal answers); *open* (rest until `openUntil`); *probing* (the rest is over, but no answer
+ * yet: one small request at a time). Any answer from the portal, a refusal too, closes it.
  *
  * | cause | rest |
  * | --- | --- |
- * | network failures and broken answers in a row | 0.25 s, 0.5 s, 1 s … up to 30 s |
+ * | no connection | 0.25 s, 0.5 s, 1 s … up to 30 s |
+ * | broken answers (cut, a web page, 5xx): the fifth in a row and each one after it | the same |
  * | portal deleted, payment required | 10 minutes |
  * | blocked by hand (`OVERLOAD_LIMIT`) | 1 hour |
  */
 export interface Breaker {
   /** The moment before which nothing may be sent; 0 when closed. */
   readonly openUntil: number
-  /** True while the portal has not answered since the last failure: send one small request at a time. */
+  /** True while the portal has not answered since it was given up: send one small request at a time. */
   readonly probing: boolean
   /** What opened it; `undefined` when closed. */
   readonly reason: BridgeError | undefined
-  failed(error: BridgeError, now: number): void
+  /** A request got no usable answer. `unsent`: it never reached the portal. */
+  failed(error: BridgeError, unsent: boolean, now: number): void
   suspended(error: BridgeError, now: number): void
   answered(): void
 }
 
 const SUSPENSIONS_MS: Readonly<Record<string, number>> = { overload_limit: 3_600_000 }
+const BROKEN_IN_A_ROW = 5
 
 export function createBreaker(): Breaker {
-  let failures = 0
+  let broken = 0
+  let rests = 0
   let openUntil = 0
   let reason: BridgeError | undefined
   return {
@@ -40,9 +44,11 @@ export function createBreaker(): Breaker {
     get reason() {
       return reason
     },
-    failed(error, now) {
-      openUntil = Math.max(openUntil, now + Math.min(30_000, 250 * 2 ** failures))
-      failures++
+    failed(error, unsent, now) {
+      broken++
+      if (!unsent && broken < BROKEN_IN_A_ROW) return
+      openUntil = Math.max(openUntil, now + Math.min(30_000, 250 * 2 ** rests))
+      rests++
       reason = error
     },
     suspended(error, now) {
@@ -50,7 +56,8 @@ export function createBreaker(): Breaker {
       reason = error
     },
     answered() {
-      failures = 0
+      broken = 0
+      rests = 0
       openUntil = 0
       reason = undefined
     },

@@ -46,6 +46,12 @@ export interface LaneStats {
   readonly trouble: string | undefined
 }
 
+/** A request that ends without an answer after this long was too much work, not bad luck. */
+const CUT_MS = 20_000
+
+/** Idle queues of sources are forgotten when there are more than this many. */
+const KEPT_SOURCES = 32
+
 /**
  * The lane without sockets and timers: queues, limits, and what each answer changes. Time is passed in, so that it
  * can be driven by a virtual clock.
@@ -101,6 +107,7 @@ export class LaneCore {
   /** Takes the picked items out of the queues and a place in the bucket. */
   take(picks: Extract<Plan, { kind: 'send' }>['picks'], now: number): LaneRequest {
     for (const { queue, index } of picks) queue.remove(index)
+    if (this.#bySource.size > KEPT_SOURCES) this.#forgetIdleSources()
     const items = picks.map(({ item }) => item)
     const credential = items[0]?.work.options?.credential ?? this.#options.credential
     this.#inFlight++
@@ -136,9 +143,9 @@ export class LaneCore {
         continue
       }
       const decision = this.#decide(verdict.error, item, index, request, false)
-      if (verdict.error instanceof TransportError && !request.batch) {
+      if (!request.batch && verdict.error instanceof TransportError && verdict.body === undefined) {
         trouble = true
-        this.#breaker.failed(verdict.error, now)
+        this.#breaker.failed(verdict.error, verdict.error.sent === false, now)
       }
       this.#apply(decision, verdict, item, index, again, now)
     }
@@ -147,10 +154,18 @@ export class LaneCore {
   }
 
   /** The request as a whole failed: no usable answer, or the portal refused it. */
-  failed(request: LaneRequest, error: BridgeError, now: number): void {
+  failed(request: LaneRequest, error: BridgeError, wallMs: number, now: number): void {
     this.#inFlight--
     const again = new Map<Waiting, Decision>()
-    if (error instanceof TransportError) this.#breaker.failed(error, now)
+    if (error instanceof TransportError) {
+      this.#breaker.failed(error, error.sent === false, now)
+      if (error.sent !== false && wallMs > CUT_MS) {
+        this.#prediction.cut(
+          request.calls.map(({ item, index }) => item.methods[index] as string),
+          wallMs,
+        )
+      }
+    }
     for (const { item, index } of request.calls) {
       const decision = this.#decide(error, item, index, request, true)
       this.#apply(decision, { error, status: statusOf(error) }, item, index, again, now)
@@ -235,6 +250,7 @@ export class LaneCore {
       read,
       attempts: item.attempts[index] as number,
       maxAttempts: this.#options.maxAttempts,
+      portalDown: this.#breaker.probing,
       batched: request.batch && request.calls.length > 1,
       outer,
     })
@@ -269,7 +285,7 @@ export class LaneCore {
         this.#breaker.suspended(error, now)
         break
       case 'retry-read':
-        item.readyAt = now + 500 * 2 ** (item.attempts[index] as number)
+        item.readyAt = now + Math.min(30_000, 500 * 2 ** (item.attempts[index] as number))
         break
       case 'retry-alone':
         item.alone = true
@@ -295,9 +311,17 @@ export class LaneCore {
   #settleVerdict(item: Waiting, index: number, verdict: Verdict, attempt: number): void {
     const attempts = (item.attempts[index] as number) + attempt
     item.attempts[index] = attempts
-    const { body, raw, status, error } = verdict
+    const { body, raw, requestTime, status, error } = verdict
     const answer =
-      body === undefined ? undefined : { status, body, attempts, ...(raw === undefined ? {} : { raw }) }
+      body === undefined
+        ? undefined
+        : {
+            status,
+            body,
+            attempts,
+            ...(raw === undefined ? {} : { raw }),
+            ...(requestTime === undefined ? {} : { requestTime }),
+          }
     this.#settleCall(item, index, {
       ...(answer === undefined ? {} : { answer }),
       ...(error === undefined ? {} : { error }),
@@ -338,6 +362,13 @@ export class LaneCore {
       this.#queues[item.priority].push(queue)
     }
     return queue
+  }
+
+  #forgetIdleSources(): void {
+    for (const [key, queue] of this.#bySource) if (queue.size === 0) this.#bySource.delete(key)
+    for (const priority of ['urgent', 'normal', 'bulk'] as const) {
+      this.#queues[priority] = this.#queues[priority].filter((queue) => queue.size > 0)
+    }
   }
 
   #allWaiting(): Waiting[] {

@@ -25,6 +25,8 @@ export interface Circumstances {
   /** Tries so far that may have reached the portal, this one included. */
   readonly attempts: number
   readonly maxAttempts: number
+  /** The portal has not answered anything lately: tries do not tell anything about this call. */
+  readonly portalDown: boolean
   /** The call shared its request with others. */
   readonly batched: boolean
   /** The error answers the whole request, not this call alone. */
@@ -36,20 +38,23 @@ export interface Circumstances {
  * run" only for reads; a write in doubt ends as an error with `mayHaveRun`, because repeating it might double it.
  */
 export function decide(error: BridgeError, circumstances: Circumstances): Decision {
-  const { read, attempts, maxAttempts, batched, outer } = circumstances
+  const { read, attempts, maxAttempts, portalDown, batched, outer } = circumstances
   if (error instanceof ThrottledError) {
     return error.code.toUpperCase() === 'OPERATION_TIME_LIMIT' ? 'rest-method' : 'wait-for-bucket'
   }
   if (error instanceof TransportError) {
     if (error.sent === false) return 'retry-unsent'
-    return read && attempts < maxAttempts ? 'retry-read' : 'settle'
+    return read && (portalDown || attempts < maxAttempts) ? 'retry-read' : 'settle'
   }
   if (isSuspension(error)) return 'suspend'
   if (error instanceof AuthError) return 'settle'
   if (error instanceof RestError && batched) {
     if (error.code === 'ERROR_BATCH_METHOD_NOT_ALLOWED') return 'retry-alone'
     // The batch as a whole was refused, so nothing of it ran: find out who is to blame by sending each alone.
-    if (outer) return 'retry-alone'
+    if (outer && BLAMES_CONTENT.has(error.status)) return 'retry-alone'
   }
   return 'settle'
 }
+
+/** Statuses that say that something in the request is wrong, not that we are unwelcome. */
+const BLAMES_CONTENT = new Set([400, 413, 414, 422])

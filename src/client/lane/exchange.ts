@@ -1,5 +1,5 @@
 import { type BridgeError, CommandError, TransportError } from '../../model/errors.ts'
-import type { Json, JsonObject } from '../../model/json.ts'
+import { isJsonObject, type JsonObject } from '../../model/json.ts'
 import type { Webhook } from '../../model/webhook.ts'
 import { bodyOf, decodeBatch, rawBodies } from '../batch/decode.ts'
 import { encodeBatch } from '../batch/encode.ts'
@@ -32,6 +32,8 @@ export interface LaneRequest {
 export interface Verdict {
   readonly body?: JsonObject
   readonly raw?: string
+  /** `time` of the batch that carried the call. */
+  readonly requestTime?: JsonObject
   readonly status: number
   readonly error?: BridgeError
 }
@@ -77,7 +79,7 @@ export function encodeRequest(request: LaneRequest): { readonly path: string; re
 export function decodeRequest(
   request: LaneRequest,
   answer: HttpAnswer,
-): { readonly outer?: BridgeError; readonly verdicts: readonly Verdict[]; readonly time?: Json } {
+): { readonly outer?: BridgeError; readonly verdicts: readonly Verdict[] } {
   const decoded = decodeAnswer(answer.status, answer.text)
   if (!request.batch) {
     const raw = request.calls[0]?.call.raw === true && decoded.body !== undefined ? { raw: answer.text } : {}
@@ -101,18 +103,20 @@ export function decodeRequest(
     return { outer: error, verdicts: [] }
   }
   const raws = request.calls.some(({ call }) => call.raw === true) ? rawBodies(answer.text) : undefined
+  const { time } = decoded.body
+  const requestTime = isJsonObject(time) ? { requestTime: time } : {}
   let halted = false
   const verdicts = request.calls.map(({ call, key }): Verdict => {
     const body = bodyOf(maps, key)
     if (body === undefined) return halted ? HALTED : missing(call.method)
     const raw = call.raw === true ? raws?.get(key) : undefined
-    const withRaw = raw === undefined ? {} : { raw }
+    const withRaw = { ...(raw === undefined ? {} : { raw }), ...requestTime }
     if (!('error' in body)) return { body, status: 200, ...withRaw }
     if (request.halt) halted = true
     const error = refusal(body, 0)
     return { body, error, status: statusOf(error, 400), ...withRaw }
   })
-  return { verdicts, ...(decoded.body.time === undefined ? {} : { time: decoded.body.time }) }
+  return { verdicts }
 }
 
 const HALTED: Verdict = {

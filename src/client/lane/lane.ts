@@ -129,7 +129,7 @@ class RunningLane implements Lane {
         onAbort = () => this.#core.cancel(item, aborted(signal))
         signal.addEventListener('abort', onAbort, { once: true })
       }
-      if (work.options?.deadlineMs !== undefined) this.#sweepSoon(0)
+      if (work.options?.deadlineMs !== undefined) this.#sweepSoon(Math.min(200, work.options.deadlineMs))
       this.#pumpSoon()
     })
   }
@@ -200,12 +200,12 @@ class RunningLane implements Lane {
       if (outer === undefined) this.#core.answered(request, verdicts, now - startedAt, now)
       else {
         failure = outer
-        this.#core.failed(request, outer, now)
+        this.#core.failed(request, outer, now - startedAt, now)
       }
       if (!request.batch) failure = verdicts[0]?.error
     } catch (error) {
       failure = error instanceof BridgeError ? error : unexpected(error)
-      this.#core.failed(request, failure, this.#now())
+      this.#core.failed(request, failure, this.#now() - startedAt, this.#now())
     }
     if (failure instanceof TransportError || this.#core.stats(this.#now()).trouble !== undefined)
       this.#sweepSoon(0)
@@ -233,9 +233,9 @@ class RunningLane implements Lane {
     return this.#options.transport.post(origin, path, body)
   }
 
+  /** Looks for passed deadlines; one look is planned at a time. */
   #sweepSoon(ms: number): void {
-    if (this.#sweeper !== undefined && ms > 0) return
-    clearTimeout(this.#sweeper)
+    if (this.#sweeper !== undefined) return
     this.#sweeper = setTimeout(() => {
       this.#sweeper = undefined
       const next = this.#core.sweep(this.#now())

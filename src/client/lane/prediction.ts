@@ -6,6 +6,8 @@ export interface Prediction {
   seconds(method: string): number
   /** Takes in the answers of one request that took `wallMs` altogether. */
   observe(answers: readonly { readonly method: string; readonly time: AnswerTime }[], wallMs: number): void
+  /** A request that took `wallMs` was cut: its methods take at least their share of that, so send fewer at once. */
+  cut(methods: readonly string[], wallMs: number): void
 }
 
 const UNKNOWN_SECONDS = 0.3
@@ -21,6 +23,10 @@ export function createPrediction(): Prediction {
   const averages = new Map<string, number>()
   return {
     seconds: (method) => averages.get(method) ?? UNKNOWN_SECONDS,
+    cut(methods, wallMs) {
+      const share = wallMs / 1000 / methods.length
+      for (const method of methods) averages.set(method, Math.max(averages.get(method) ?? 0, share * 1.5))
+    },
     observe(answers, wallMs) {
       const wall = wallMs / 1000
       let sum = 0
