@@ -43,6 +43,8 @@ export interface CallAnswer {
   readonly status: number
   /** `{ result, total?, next?, time? }`, or `{ error, error_description }` when the portal refused it. */
   readonly body: JsonObject
+  /** `time` of the whole request when the call travelled in a batch. */
+  readonly requestTime?: JsonObject
   /** The body's JSON text as the portal wrote it, when the caller asked for it with `raw`. */
   readonly raw?: string
   /** Requests that carried this call and may have reached the portal; waits for limits do not count. */
