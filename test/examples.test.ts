@@ -140,6 +140,14 @@ describe('programs on pages', () => {
     for (const [i, { expected }] of program.entries())
       if (expected !== undefined) expect(printed[i]?.trim()).toBe(expected.trim())
   })
+
+  it('docs/sandbox.md: the official SDK speaks with the sandbox', async () => {
+    for (const [i, { text, expected }] of blocks(page('docs/sandbox.md'), 'js').entries()) {
+      const file = join(folder, `sandbox-${i}.mjs`)
+      writeFileSync(file, text)
+      expect((await run(process.execPath, [file])).stdout).toBe(expected)
+    }
+  })
 })
 
 it('links on every page lead somewhere', () => {
