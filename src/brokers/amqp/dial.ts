@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs'
+import type { Socket } from 'node:net'
 import { type ChannelModel, connect, type SocketOptions } from 'amqplib'
 import type { AmqpEndpoint } from './url.ts'
 
@@ -78,10 +79,35 @@ export async function dial(
     () => {},
   )
   try {
-    return await Promise.race([opening, expired])
+    const model = await Promise.race([opening, expired])
+    joinWrites(model)
+    return model
   } finally {
     clearTimeout(timer)
     signal.removeEventListener('abort', abort)
+  }
+}
+
+/** The socket under a connection, which the library keeps to itself. */
+function socketOf(model: ChannelModel): Socket | undefined {
+  return (model.connection as unknown as { stream?: Socket }).stream
+}
+
+/**
+ * The library hands the socket one frame after another, and each would be a system call. What is written in one turn of
+ * the event loop leaves in one, in the same order.
+ */
+function joinWrites(model: ChannelModel): void {
+  const socket = socketOf(model)
+  if (socket === undefined) return
+  const write = socket.write.bind(socket) as (...args: unknown[]) => boolean
+  const uncork = (): void => socket.uncork()
+  socket.write = (...args: unknown[]): boolean => {
+    if (socket.writableCorked === 0) {
+      socket.cork()
+      process.nextTick(uncork)
+    }
+    return write(...args)
   }
 }
 
@@ -102,8 +128,7 @@ export async function hangUp(model: ChannelModel): Promise<void> {
 
 /** Destroys the socket under a connection. With an error, for only that tells the library that the connection is gone. */
 export function cut(model: ChannelModel): void {
-  const { stream } = model.connection as unknown as { stream?: { destroy(error: Error): void } }
-  stream?.destroy(new Error('the connection was cut'))
+  socketOf(model)?.destroy(new Error('the connection was cut'))
 }
 
 function readTls(tls: AmqpTls = {}): Record<string, unknown> {
