@@ -150,22 +150,50 @@ describe('programs on pages', () => {
   })
 })
 
-it('links on every page lead somewhere', () => {
+describe('pages', () => {
   const docs = readdirSync(join(ROOT, 'docs'), { recursive: true }) as string[]
   const src = readdirSync(join(ROOT, 'src'), { recursive: true }) as string[]
   const pages = [
     ...readdirSync(ROOT),
-    ...docs.map((name) => `docs/${name}`),
-    ...src.map((name) => `src/${name}`),
+    ...docs.map((name) => `docs/${name.replaceAll('\\', '/')}`),
+    ...src.map((name) => `src/${name.replaceAll('\\', '/')}`),
     'examples/README.md',
   ].filter((name) => name.endsWith('.md'))
-  const broken = pages.flatMap((name) =>
-    [...page(name).matchAll(/\]\(([^)\s]+)\)/g)]
-      .map((match) => match[1] as string)
-      .filter((link) => !/^[a-z]+:/.test(link) && !leads(name, link))
-      .map((link) => `${name}: ${link}`),
-  )
-  expect(broken).toEqual([])
+
+  it('have links that lead somewhere', () => {
+    const broken = pages.flatMap((name) =>
+      [...page(name).matchAll(/\]\(([^)\s]+)\)/g)]
+        .map((match) => match[1] as string)
+        .filter((link) => !/^[a-z]+:/.test(link) && !leads(name, link))
+        .map((link) => `${name}: ${link}`),
+    )
+    expect(broken).toEqual([])
+  })
+
+  it('name files that are there', () => {
+    const sources = src.map((name) => `src/${name.replaceAll('\\', '/')}`)
+    // The README of a folder calls the files below it by their last words.
+    const known = (from: string, file: string): boolean =>
+      existsSync(join(ROOT, file)) ||
+      existsSync(join(ROOT, 'src', file)) ||
+      sources.some((path) => path.startsWith(`${dirname(from)}/`) && path.endsWith(`/${file}`))
+    const missing = pages.flatMap((name) => {
+      const pattern = name.startsWith('src/')
+        ? /`([\w/.-]+\.ts)`/g
+        : /`((?:src|test|docs|examples|scripts)\/[\w/.-]+\.\w+)`/g
+      return [...page(name).matchAll(pattern)]
+        .map((match) => match[1] as string)
+        .filter((file) => !known(name, file))
+        .map((file) => `${name}: ${file}`)
+    })
+    expect(missing).toEqual([])
+  })
+
+  it('are all listed in docs/README.md', () => {
+    const listed = page('docs/README.md')
+    const own = pages.filter((name) => /^docs\/[^/]+\.md$/.test(name) && name !== 'docs/README.md')
+    expect(own.filter((name) => !listed.includes(`](${name.slice('docs/'.length)})`))).toEqual([])
+  })
 })
 
 /** True when a relative link names a file and, behind `#`, one of its headings. */
