@@ -189,6 +189,16 @@ describe('pages', () => {
     expect(missing).toEqual([])
   })
 
+  it('name settings that are there', () => {
+    const known = new Set(page('docs/settings.md').match(/\bBRIDGE_[A-Z_]+\b/g))
+    const unknown = pages.flatMap((name) =>
+      (page(name).match(/\bBRIDGE_[A-Z_]+\b/g) ?? [])
+        .filter((word) => !known.has(word) && word !== 'BRIDGE_')
+        .map((word) => `${name}: ${word}`),
+    )
+    expect(unknown).toEqual([])
+  })
+
   it('are all listed in docs/README.md', () => {
     const listed = page('docs/README.md')
     const own = pages.filter((name) => /^docs\/[^/]+\.md$/.test(name) && name !== 'docs/README.md')
