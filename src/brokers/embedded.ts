@@ -26,7 +26,6 @@ import {
 import { brokerClosed, queueMissing } from './errors.ts'
 
 export type { EmbeddedDatabase } from './embedded/queries.ts'
-export type { EmbeddedTables } from './embedded/tables.ts'
 
 export interface EmbeddedBrokerOptions {
   /** A database with the tables of `EmbeddedTables`. It stays open when the broker closes. */
