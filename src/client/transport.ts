@@ -97,6 +97,7 @@ class Exchange implements Dispatcher.DispatchHandler {
   /** Set when the request was handed to an open connection: from then on it may have reached the portal. */
   #sent: false | 'maybe' = false
   #timedOut = false
+  #tooLarge = false
   #bytes = 0
   #status = 0
   #location: string | undefined
@@ -141,7 +142,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
     this.#bytes += chunk.length
     if (this.#bytes > this.#maxBytes) {
-      controller.abort(new Error(`the answer is larger than ${this.#maxBytes} bytes`))
+      this.#tooLarge = true
+      controller.abort(new Error(`larger than ${this.#maxBytes} bytes`))
       return
     }
     this.#chunks.push(chunk)
@@ -161,19 +163,24 @@ class Exchange implements Dispatcher.DispatchHandler {
     clearTimeout(this.#timer)
     const host = new URL(this.#origin).host
     const cause = rootCause(error)
-    const code = this.#timedOut ? 'TIMEOUT' : this.#sent === false ? 'CONNECT_FAILED' : 'CONNECTION_LOST'
-    const what = this.#timedOut
-      ? 'gave no answer in time'
-      : this.#sent === false
-        ? 'cannot be reached'
-        : 'broke off'
+    const { code, what, hint = HINTS[cause] } = this.#ending()
     this.#reject(
       new TransportError(code, `The portal ${host} ${what} (${cause})`, {
         sent: this.#sent,
         status: this.#status,
-        ...(HINTS[cause] === undefined ? {} : { hint: HINTS[cause] }),
+        ...(hint === undefined ? {} : { hint }),
       }),
     )
+  }
+
+  #ending(): { readonly code: string; readonly what: string; readonly hint?: string } {
+    if (this.#timedOut) return { code: 'TIMEOUT', what: 'gave no answer in time' }
+    if (this.#tooLarge) {
+      const hint = 'Ask for fewer fields with select, or for fewer rows.'
+      return { code: 'ANSWER_TOO_LARGE', what: 'sends more than we read', hint }
+    }
+    if (this.#sent === false) return { code: 'CONNECT_FAILED', what: 'cannot be reached' }
+    return { code: 'CONNECTION_LOST', what: 'broke off' }
   }
 }
 

@@ -44,6 +44,8 @@ export function decide(error: BridgeError, circumstances: Circumstances): Decisi
   }
   if (error instanceof TransportError) {
     if (error.sent === false) return 'retry-unsent'
+    // The same answer would be too large again; of a batch only its parts may fit.
+    if (error.code === 'ANSWER_TOO_LARGE') return read && batched ? 'retry-alone' : 'settle'
     return read && (portalDown || attempts < maxAttempts) ? 'retry-read' : 'settle'
   }
   if (isSuspension(error)) return 'suspend'

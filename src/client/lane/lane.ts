@@ -7,7 +7,7 @@ import type { HttpAnswer, Transport } from '../transport.ts'
 import { type CoreOptions, LaneCore, type LaneStats } from './core.ts'
 import { decodeRequest, encodeRequest, type LaneRequest } from './exchange.ts'
 import type { LaneSettings, Plan } from './plan.ts'
-import { movedOrigin } from './renamed.ts'
+import { movedAgain, movedOrigin } from './renamed.ts'
 import type { Caller, CallSettled, Work } from './work.ts'
 
 /** What one request to the portal was, for metrics; holds no address and no parameters. */
@@ -130,6 +130,7 @@ class RunningLane implements Lane {
         signal.addEventListener('abort', onAbort, { once: true })
       }
       if (work.options?.deadlineMs !== undefined) this.#sweepSoon(Math.min(200, work.options.deadlineMs))
+      else if (this.stats().trouble !== undefined) this.#sweepSoon(200)
       this.#pumpSoon()
     })
   }
@@ -224,13 +225,19 @@ class RunningLane implements Lane {
    */
   async #post(request: LaneRequest): Promise<HttpAnswer> {
     const { path, body } = encodeRequest(request)
-    const answer = await this.#options.transport.post(this.#origin, path, body)
-    if (answer.status < 300 || answer.status >= 400) return answer
-    const origin = movedOrigin(this.#origin, answer.location)
-    this.#origin = origin
-    this.#options.onRenamed?.(origin)
+    const from = this.#origin
+    const answer = await this.#options.transport.post(from, path, body)
+    if (!isRedirect(answer)) return answer
+    const origin = movedOrigin(from, answer.location)
+    // Of the requests that were under way together the first tells the news.
+    if (origin !== this.#origin) {
+      this.#origin = origin
+      this.#options.onRenamed?.(origin)
+    }
     this.#core.countRequest(this.#now())
-    return this.#options.transport.post(origin, path, body)
+    const second = await this.#options.transport.post(origin, path, body)
+    if (isRedirect(second)) throw movedAgain(origin)
+    return second
   }
 
   /** Looks for passed deadlines; one look is planned at a time. */
@@ -254,6 +261,10 @@ async function announce(request: LaneRequest): Promise<void> {
     if (promise !== undefined) hooks.push(promise)
   }
   if (hooks.length > 0) await Promise.all(hooks)
+}
+
+function isRedirect({ status }: HttpAnswer): boolean {
+  return status >= 300 && status < 400
 }
 
 function aborted(signal: AbortSignal): CommandError {

@@ -30,8 +30,13 @@ function sameFamily(a: string, b: string): boolean {
   return parent(a) === parent(b) && parent(a).includes('.')
 }
 
+/** The error for a portal whose new address redirects too: one move is followed, a chain of them is not. */
+export function movedAgain(origin: string): BridgeError {
+  return moved(new URL(origin).host, undefined)
+}
+
 function moved(from: string, to: string | undefined): BridgeError {
-  const where = to === undefined ? 'without saying where' : `to ${to}`
+  const where = to === undefined ? 'without saying where to in the end' : `to ${to}`
   return new RestError('PORTAL_MOVED', `${from} redirects ${where}`, 302, {
     hint: 'If the portal was renamed, set its new address; we do not send credentials to a foreign host.',
   })
