@@ -1,4 +1,3 @@
-import { chooseContract } from '../bridge/contracts/select.ts'
 import {
   bitrix24BridgeTopology,
   type FoundOut,
@@ -84,6 +83,7 @@ async function connected(
  */
 export async function topologyOf(config: Config, broker: Broker): Promise<Topology> {
   const { contract, topology } = config
+  const { chooseContract } = await import('../bridge/contracts/select.ts')
   const { deadQueue } = chooseContract({ ...contract, topology }, config.maxBodyBytes)
   const own = await contractTopology(config, broker)
   if (own.queues.some((queue) => queue.name === deadQueue)) return own

@@ -5,9 +5,8 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { Command } from 'commander'
 import pc from 'picocolors'
 import { readConfig } from '../../config/read.ts'
-import { createLog } from '../../log.ts'
-import { createSandbox, type Sandbox } from '../../sandbox/index.ts'
-import { type Service, startService } from '../../service.ts'
+import type { Sandbox } from '../../sandbox/index.ts'
+import type { Service } from '../../service.ts'
 import { type Account, openAccount } from '../demo/account.ts'
 import { DEMO_DEALS, type DemoCommand, demoCommands, demoMessage } from '../demo/commands.ts'
 import { EXIT } from '../exit-codes.ts'
@@ -47,6 +46,7 @@ export function demoCommand(io: CliIo): Command {
     .option('--json', 'print the result as one line of JSON')
     .addHelpText('after', EXAMPLES)
     .action(async (flags: DemoFlags) => {
+      const { createSandbox } = await import('../../sandbox/index.ts')
       const folder = await mkdtemp(join(tmpdir(), 'b24-bridge-demo-'))
       const sandbox = await createSandbox({ deals: DEMO_DEALS, plan: 'standard' })
       try {
@@ -73,6 +73,9 @@ async function demonstrate(
     cwd: tmpdir(),
     flags: { portal: sandbox.webhookUrl, store, http: '127.0.0.1:0', logLevel: 'error' },
   })
+  // Loaded here, so that no other command pays for the memory of the whole service.
+  const { createLog } = await import('../../log.ts')
+  const { startService } = await import('../../service.ts')
   const service = await startService(config, { logger: createLog(config.log).logger })
   // Another program at the same queues, as a producer and a reader of replies would be.
   const { broker, close } = await openToolBroker(config)

@@ -1,6 +1,5 @@
 import { Command } from 'commander'
 import { readSettings } from '../../config/read.ts'
-import { checkBroker } from '../doctor/broker.ts'
 import { exitCodeFor, type Finding } from '../doctor/finding.ts'
 import { checkNode, checkSettings, checkStore } from '../doctor/here.ts'
 import { checkPortal } from '../doctor/portal.ts'
@@ -35,6 +34,7 @@ export function doctorCommand(io: CliIo): Command {
       const { config } = reading
       if (config !== undefined) {
         tell([await checkStore(config, io.cwd)])
+        const { checkBroker } = await import('../doctor/broker.ts')
         tell(await checkBroker(config, io.cwd, io.signal))
         tell(await checkPortal(config, Date.now))
       }

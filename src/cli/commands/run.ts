@@ -1,7 +1,5 @@
 import { once } from 'node:events'
 import { Command } from 'commander'
-import { createLog } from '../../log.ts'
-import { startService } from '../../service.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { CliIo } from '../io.ts'
 import { addSettingFlags, configOf } from '../settings.ts'
@@ -26,6 +24,9 @@ export function runCommand(io: CliIo): Command {
     .addHelpText('after', EXAMPLES)
     .action(async (flags: { readonly json?: boolean }) => {
       const config = configOf(command, io, { needs: ['portal'] })
+      // Loaded here, so that no other command pays for the memory of the whole service.
+      const { createLog } = await import('../../log.ts')
+      const { startService } = await import('../../service.ts')
       const { logger, flush } = createLog(
         flags.json === true ? { ...config.log, format: 'json' } : config.log,
       )
