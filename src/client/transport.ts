@@ -1,3 +1,4 @@
+import { StringDecoder } from 'node:string_decoder'
 import { type Dispatcher, Pool } from 'undici'
 import { TransportError } from '../model/errors.ts'
 
@@ -91,7 +92,8 @@ class Exchange implements Dispatcher.DispatchHandler {
   readonly #reject: (error: TransportError) => void
   readonly #origin: string
   readonly #maxBytes: number
-  readonly #chunks: Buffer[] = []
+  readonly #decoder = new StringDecoder('utf8')
+  #text = ''
   readonly #timer: NodeJS.Timeout
   #controller: Dispatcher.DispatchController | undefined
   /** Set when the request was handed to an open connection: from then on it may have reached the portal. */
@@ -146,13 +148,14 @@ class Exchange implements Dispatcher.DispatchHandler {
       controller.abort(new Error(`larger than ${this.#maxBytes} bytes`))
       return
     }
-    this.#chunks.push(chunk)
+    // Text at once: an answer of megabytes would otherwise lie in memory three times when it ends.
+    this.#text += this.#decoder.write(chunk)
   }
 
   onResponseEnd(): void {
     clearTimeout(this.#timer)
-    const bytes = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks)
-    this.#resolve({ status: this.#status, text: bytes.toString('utf8'), location: this.#location })
+    const text = this.#text + this.#decoder.end()
+    this.#resolve({ status: this.#status, text, location: this.#location })
   }
 
   onResponseError(_controller: Dispatcher.DispatchController, error: Error): void {
