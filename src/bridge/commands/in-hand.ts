@@ -25,7 +25,9 @@ export interface InHand {
 /** Ended jobs are remembered up to `keep`, the oldest forgotten first. */
 export function createInHand(keep: number): InHand {
   const jobs = new Map<string, Job[]>()
+  /** The last `keep` that ended; the oldest is overwritten. */
   const ended: Job[] = []
+  let oldest = 0
   let running = 0
 
   const drop = (job: Job): void => {
@@ -51,8 +53,13 @@ export function createInHand(keep: number): InHand {
           drop(job)
           return
         }
-        ended.push(job)
-        if (ended.length > keep) drop(ended.shift() as Job)
+        if (ended.length < keep) {
+          ended.push(job)
+          return
+        }
+        drop(ended[oldest] as Job)
+        ended[oldest] = job
+        oldest = (oldest + 1) % keep
       })
     },
     claim(identity, generation) {

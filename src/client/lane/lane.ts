@@ -8,6 +8,8 @@ import { type CoreOptions, LaneCore, type LaneStats } from './core.ts'
 import { decodeRequest, encodeRequest, type LaneRequest } from './exchange.ts'
 import type { LaneSettings, Plan } from './plan.ts'
 import { movedAgain, movedOrigin } from './renamed.ts'
+import type { Waiting } from './waiting.ts'
+import { Withdrawals } from './withdrawals.ts'
 import type { Caller, CallSettled, Work } from './work.ts'
 
 /** What one request to the portal was, for metrics; holds no address and no parameters. */
@@ -82,6 +84,7 @@ class RunningLane implements Lane {
   #closed = false
   readonly #limited: boolean
   readonly #underWay = new Set<Promise<void>>()
+  readonly #withdrawals = new Withdrawals((item, signal) => this.#core.cancel(item, aborted(signal)))
 
   constructor(options: LaneOptions) {
     this.#options = options
@@ -120,14 +123,14 @@ class RunningLane implements Lane {
         resolve(work.calls.map(() => ({ error: aborted(signal) })))
         return
       }
-      let onAbort: (() => void) | undefined
-      const item = this.#core.add(work, this.#now(), (settled) => {
-        if (onAbort !== undefined) signal?.removeEventListener('abort', onAbort)
+      let watched = false
+      const item: Waiting = this.#core.add(work, this.#now(), (settled) => {
+        if (watched) this.#withdrawals.remove(signal as AbortSignal, item)
         resolve(settled)
       })
       if (signal !== undefined && item.pending.length > 0) {
-        onAbort = () => this.#core.cancel(item, aborted(signal))
-        signal.addEventListener('abort', onAbort, { once: true })
+        watched = true
+        this.#withdrawals.add(signal, item)
       }
       if (work.options?.deadlineMs !== undefined) this.#sweepSoon(Math.min(200, work.options.deadlineMs))
       else if (this.stats().trouble !== undefined) this.#sweepSoon(200)
