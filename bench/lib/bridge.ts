@@ -12,6 +12,8 @@ export interface BridgeOptions {
   readonly logLevel?: 'warn' | 'info'
   /** Where HTTP listens; any free port unless set. */
   readonly http?: string
+  /** `passive` uses queues as they are. */
+  readonly topology?: 'passive'
   readonly nodeFlags?: readonly string[]
 }
 
@@ -36,6 +38,7 @@ export function startBridge(
     env.BRIDGE_REPLY_QUEUE = queues.replies
     if (contract === 'native') env.BRIDGE_DEAD_QUEUE = queues.dead
     if (contract === 'bitrix24-bridge') env.BRIDGE_EXCHANGE = queues.exchange
+    if (options.topology !== undefined) env.BRIDGE_TOPOLOGY = options.topology
     if (contract === 'rabbitmq-to-bitrix24') env.BRIDGE_TOPOLOGY = 'declare'
   }
   return startProgram(CLI, ['run'], {

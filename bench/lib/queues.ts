@@ -14,6 +14,8 @@ export interface Incoming {
   readonly correlationId: string | undefined
 }
 
+export type QueueType = 'classic' | 'quorum'
+
 /** Producer and reader: the two programs on the far sides of the queues. */
 export interface Queues extends AsyncDisposable {
   /** Names that nobody else uses, deleted at the end. */
@@ -21,8 +23,8 @@ export interface Queues extends AsyncDisposable {
   readonly replies: string
   readonly dead: string
   readonly exchange: string
-  /** Declares commands and replies as quorum queues, as the native contract does; a bridge then finds them there. */
-  declare(): Promise<void>
+  /** Declares the queues, as quorum queues unless told otherwise, which is what the native contract would do. */
+  declare(type?: QueueType): Promise<void>
   /** Waits until somebody consumes the commands. */
   served(): Promise<void>
   /** Publishes to the commands; resolves when the broker has confirmed all. */
@@ -51,9 +53,9 @@ export async function openQueues(url: string): Promise<Queues> {
   return {
     ...names,
     channel,
-    async declare() {
-      for (const name of [names.commands, names.replies])
-        await channel.assertQueue(name, { durable: true, arguments: { 'x-queue-type': 'quorum' } })
+    async declare(type = 'quorum') {
+      for (const name of [names.commands, names.replies, names.dead])
+        await channel.assertQueue(name, { durable: true, arguments: { 'x-queue-type': type } })
     },
     async served() {
       for (const until = Date.now() + 30_000; Date.now() < until; await sleep(50)) {
