@@ -10,6 +10,7 @@ export type { RequestReport } from './client/lane/lane.ts'
 export type { CallSettled } from './client/lane/work.ts'
 export type { ListOptions } from './client/list/pages.ts'
 export type { AnswerTime, CallAnswer, CallOptions, Priority } from './model/call.ts'
+export type { Authorization, Credential } from './model/credential.ts'
 export {
   AuthError,
   BridgeError,
@@ -21,4 +22,4 @@ export {
 } from './model/errors.ts'
 export type { Json, JsonObject } from './model/json.ts'
 export type { RequestLimit } from './model/limits.ts'
-export { maskSecrets, maskWebhook, parseWebhook, type Webhook } from './model/webhook.ts'
+export { maskSecrets, maskWebhook, parseWebhook, type Webhook, webhookCredential } from './model/webhook.ts'

@@ -1,15 +1,16 @@
 import type { Lane, LaneOptions } from '../client/lane/lane.ts'
 import { createLane } from '../client/lane/lane.ts'
 import type { Command } from '../model/command.ts'
+import type { Credential } from '../model/credential.ts'
 import { CommandError } from '../model/errors.ts'
-import type { Webhook } from '../model/webhook.ts'
+import { type Webhook, webhookCredential } from '../model/webhook.ts'
 
 /** A portal as a command finds it: the lane to it, and the credential to use there. */
 export interface Portal {
   /** Host name; what replies and logs say. */
   readonly domain: string
   readonly lane: Lane
-  readonly credential: Webhook
+  readonly credential: Credential
 }
 
 /** The portals of one process: one lane each, however many credentials are used there. */
@@ -34,7 +35,7 @@ export function createPortals(options: {
   const lanes = new Map<string, Lane>()
   const portals = new Map<string, Portal>()
 
-  const open = (credential: Webhook): Portal => {
+  const open = (credential: Credential): Portal => {
     const { domain } = credential
     let lane = lanes.get(domain)
     if (lane === undefined) {
@@ -51,11 +52,11 @@ export function createPortals(options: {
     }
     return { domain, lane, credential }
   }
-  const main = defaultPortal === undefined ? undefined : open(defaultPortal)
+  const main = defaultPortal === undefined ? undefined : open(webhookCredential(defaultPortal))
 
   return {
     find({ portal, credential }) {
-      if (credential !== undefined) return open(credential)
+      if (credential !== undefined) return open(webhookCredential(credential))
       if (portal === undefined || portal === 'default') {
         if (main !== undefined) return main
         throw new CommandError('PORTAL_MISSING', 'The command names no portal, and there is no default one', {

@@ -3,7 +3,7 @@ import type { BatchEntry } from '../model/command.ts'
 import { type BridgeError, CommandError, ConfigError } from '../model/errors.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import { parseRequestLimit, type RequestLimit } from '../model/limits.ts'
-import { parseWebhook, type Webhook } from '../model/webhook.ts'
+import { parseWebhook, type Webhook, webhookCredential } from '../model/webhook.ts'
 import { isBatchable, planGroups } from './batch/group.ts'
 import type { LaneStats } from './lane/core.ts'
 import { createLane, type Lane, type LaneOptions } from './lane/lane.ts'
@@ -79,7 +79,7 @@ export function ref(name: string, ...path: (string | number)[]): string {
  */
 export function createClient(options: ClientOptions): Client {
   const { webhook, limit: asked, ...rest } = options
-  const credential = typeof webhook === 'string' ? parseWebhook(webhook) : webhook
+  const credential = webhookCredential(typeof webhook === 'string' ? parseWebhook(webhook) : webhook)
   const limit = readLimit(asked)
   const transport = createTransport({ connections: options.maxInFlight ?? 10, ...rest })
   const lane = createLane({ ...rest, transport, credential, ...(limit === undefined ? {} : { limit }) })

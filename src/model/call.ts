@@ -1,5 +1,5 @@
+import type { Credential } from './credential.ts'
 import type { Json, JsonObject } from './json.ts'
-import type { Webhook } from './webhook.ts'
 
 /** `urgent` before `normal` before `bulk`; a call that has waited long moves up, so none starves. */
 export type Priority = 'urgent' | 'normal' | 'bulk'
@@ -14,7 +14,7 @@ export interface CallOptions {
   /** Milliseconds from now after which an unsent call fails with `DEADLINE_EXCEEDED`. */
   readonly deadlineMs?: number
   /** Another credential on the same portal than the client's own. */
-  readonly credential?: Webhook
+  readonly credential?: Credential
   /** Ends the wait; a call that was already sent goes on at the portal. */
   readonly signal?: AbortSignal
 }

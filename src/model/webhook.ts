@@ -1,3 +1,4 @@
+import type { Credential } from './credential.ts'
 import { CommandError } from './errors.ts'
 
 /**
@@ -45,6 +46,13 @@ export function parseWebhook(text: string): Webhook {
     userId,
     secret,
   }
+}
+
+/** The webhook as a credential for calls. */
+export function webhookCredential(webhook: Webhook): Credential {
+  const { origin, domain, root, userId, secret } = webhook
+  const authorization = { base: `${root}/${userId}/${secret}/`, params: {} }
+  return { origin, domain, key: `${userId}/${secret}`, authorize: () => authorization }
 }
 
 /** The webhook with its secret hidden, for logs and summaries: `https://example.bitrix24.com/rest/1/•••/`. */

@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { type Client, type ClientOptions, createClient, ref } from '../../src/client/client.ts'
 import type { CallSettled } from '../../src/client/lane/work.ts'
-import { parseWebhook } from '../../src/model/webhook.ts'
+import { parseWebhook, webhookCredential } from '../../src/model/webhook.ts'
 import { createSandbox, type Sandbox, type SandboxOptions } from '../../src/sandbox/index.ts'
 
 async function open(
@@ -75,7 +75,7 @@ describe('calls that are made together', () => {
   it('never share a request across credentials of one portal', async () => {
     const { sandbox, b24 } = await open()
     sandbox.change({ scopes: { second: ['user'] } })
-    const other = parseWebhook(sandbox.webhookUrl.replace('s3cr3t', 'second'))
+    const other = webhookCredential(parseWebhook(sandbox.webhookUrl.replace('s3cr3t', 'second')))
     const settled = await Promise.all(
       Array.from({ length: 20 }, (_, i) =>
         b24.send('crm.deal.get', { id: i + 1 }, i % 2 === 0 ? {} : { credential: other }),

@@ -107,12 +107,16 @@ export interface BatchLine {
 
 /**
  * The JSON body of a `batch` request. Keys must be unique and not look like numbers, or JSON objects would reorder
- * them; order of lines is the order of execution.
+ * them; order of lines is the order of execution. `params` go beside the commands.
  *
  * https://apidocs.bitrix24.com/settings/how-to-call-rest-api/batch.html
  */
-export function encodeBatch(lines: readonly BatchLine[], halt: boolean): string {
+export function encodeBatch(
+  lines: readonly BatchLine[],
+  halt: boolean,
+  params: Readonly<Record<string, string>> = {},
+): string {
   const cmd: Record<string, string> = {}
   for (const line of lines) cmd[line.key] = line.query === '' ? line.method : `${line.method}?${line.query}`
-  return JSON.stringify({ halt: halt ? 1 : 0, cmd })
+  return JSON.stringify({ halt: halt ? 1 : 0, cmd, ...params })
 }

@@ -1,8 +1,8 @@
 import type { Priority } from '../../model/call.ts'
+import type { Credential } from '../../model/credential.ts'
 import { type BridgeError, CommandError, TransportError } from '../../model/errors.ts'
 import type { RequestLimit } from '../../model/limits.ts'
 import { isMethodName, isReadMethod } from '../../model/methods.ts'
-import type { Webhook } from '../../model/webhook.ts'
 import { answerTime } from '../decode.ts'
 import { createBreaker } from './breaker.ts'
 import { type Decision, decide } from './decide.ts'
@@ -17,7 +17,7 @@ import type { CallSettled, LaneCall, Work } from './work.ts'
 /** What a lane core is made with; every time is in milliseconds on one monotonic clock. */
 export interface CoreOptions {
   readonly limit: RequestLimit | null
-  readonly credential: Webhook
+  readonly credential: Credential
   readonly settings: LaneSettings
   readonly operatingLimitSeconds: number
   /** How long work waits for a portal that is down or suspended before it fails. */

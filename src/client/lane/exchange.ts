@@ -1,6 +1,6 @@
+import type { Authorization, Credential } from '../../model/credential.ts'
 import { type BridgeError, CommandError, TransportError } from '../../model/errors.ts'
 import { isJsonObject, type JsonObject } from '../../model/json.ts'
-import type { Webhook } from '../../model/webhook.ts'
 import { bodyOf, decodeBatch, rawBodies } from '../batch/decode.ts'
 import { encodeBatch } from '../batch/encode.ts'
 import { decodeAnswer, refusal } from '../decode.ts'
@@ -25,7 +25,7 @@ export interface LaneRequest {
   /** `false`: one call, sent to its own method. */
   readonly batch: boolean
   readonly halt: boolean
-  readonly credential: Webhook
+  readonly credential: Credential
 }
 
 /** What the portal said of one call; `error` with or without a body. */
@@ -42,7 +42,7 @@ export interface Verdict {
  * Puts the pending calls of the items into one request. Keys of calls without a name are random, so that no text of
  * a stranger can refer to them, and never look like numbers.
  */
-export function buildRequest(items: readonly Waiting[], credential: Webhook, prefix: string): LaneRequest {
+export function buildRequest(items: readonly Waiting[], credential: Credential, prefix: string): LaneRequest {
   const calls: RequestCall[] = []
   for (const item of items) {
     for (const index of item.pending) {
@@ -56,20 +56,26 @@ export function buildRequest(items: readonly Waiting[], credential: Webhook, pre
 }
 
 /** Path and JSON body of a request. */
-export function encodeRequest(request: LaneRequest): { readonly path: string; readonly body: string } {
-  const { root, userId, secret } = request.credential
-  const base = `${root}/${userId}/${secret}/`
+export function encodeRequest(
+  request: LaneRequest,
+  { base, params }: Authorization,
+): { readonly path: string; readonly body: string } {
   if (request.batch) {
     const lines = request.calls.map(({ item, index, call, key }) => ({
       key,
       method: call.method,
       query: item.queries[index] as string,
     }))
-    return { path: `${base}batch`, body: encodeBatch(lines, request.halt) }
+    return { path: `${base}batch`, body: encodeBatch(lines, request.halt, params) }
   }
   const { call } = request.calls[0] as RequestCall
-  if (call.rawParams !== undefined) return { path: base + call.method, body: call.rawParams }
-  return { path: base + call.method, body: JSON.stringify(call.params) }
+  const bare = Object.keys(params).length === 0
+  if (bare) return { path: base + call.method, body: call.rawParams ?? JSON.stringify(call.params) }
+  // Parameters by position leave no room for a name in the body: what proves us goes into the address then.
+  if (Array.isArray(call.params)) {
+    return { path: `${base}${call.method}?${new URLSearchParams(params)}`, body: JSON.stringify(call.params) }
+  }
+  return { path: base + call.method, body: JSON.stringify({ ...(call.params as JsonObject), ...params }) }
 }
 
 /**

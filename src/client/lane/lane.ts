@@ -1,8 +1,8 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
+import type { Authorization, Credential } from '../../model/credential.ts'
 import { BridgeError, CommandError, StoreError, TransportError } from '../../model/errors.ts'
 import { type RequestLimit, STANDARD_LIMIT } from '../../model/limits.ts'
-import type { Webhook } from '../../model/webhook.ts'
 import type { HttpAnswer, Transport } from '../transport.ts'
 import { type CoreOptions, LaneCore, type LaneStats } from './core.ts'
 import { decodeRequest, encodeRequest, type LaneRequest } from './exchange.ts'
@@ -25,7 +25,7 @@ export interface RequestReport {
 export interface LaneOptions {
   readonly transport: Transport
   /** The credential of calls that bring none of their own; also tells where the portal is. */
-  readonly credential: Webhook
+  readonly credential: Credential
   /** `null` for a portal without a request limit; default 50/2. */
   readonly limit?: RequestLimit | null
   /** Requests that may be under way at once; default 10. */
@@ -222,12 +222,27 @@ class RunningLane implements Lane {
   }
 
   /**
+   * Posts in the name of the request's credential. When the portal says that this has expired, it was refused before
+   * it ran: renewed once, it goes once more.
+   */
+  async #post(request: LaneRequest): Promise<HttpAnswer> {
+    const { credential } = request
+    const authorization = await credential.authorize()
+    const answer = await this.#postAs(request, authorization)
+    if (credential.renew === undefined || !saysExpired(answer)) return answer
+    if (!(await credential.renew(authorization))) return answer
+    const renewed = await credential.authorize()
+    this.#core.countRequest(this.#now())
+    return this.#postAs(request, renewed)
+  }
+
+  /**
    * Posts, and when the portal says that it has moved, posts the same once more to the new address.
    *
    * https://apidocs.bitrix24.com/settings/how-to-call-rest-api/change-domen.html
    */
-  async #post(request: LaneRequest): Promise<HttpAnswer> {
-    const { path, body } = encodeRequest(request)
+  async #postAs(request: LaneRequest, authorization: Authorization): Promise<HttpAnswer> {
+    const { path, body } = encodeRequest(request, authorization)
     const from = this.#origin
     const answer = await this.#options.transport.post(from, path, body)
     if (!isRedirect(answer)) return answer
@@ -264,6 +279,11 @@ async function announce(request: LaneRequest): Promise<void> {
     if (promise !== undefined) hooks.push(promise)
   }
   if (hooks.length > 0) await Promise.all(hooks)
+}
+
+/** Access tokens live an hour. https://apidocs.bitrix24.com/settings/oauth/auto-renewal.html */
+function saysExpired({ status, text }: HttpAnswer): boolean {
+  return status === 401 && /"(?:expired_token|invalid_token)"/i.test(text.slice(0, 500))
 }
 
 function isRedirect({ status }: HttpAnswer): boolean {

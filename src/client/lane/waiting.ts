@@ -1,6 +1,6 @@
 import type { Priority } from '../../model/call.ts'
+import type { Credential } from '../../model/credential.ts'
 import { isSoloMethod } from '../../model/methods.ts'
-import type { Webhook } from '../../model/webhook.ts'
 import { encodeQuery, holdsReference } from '../batch/encode.ts'
 import type { CallSettled, Work } from './work.ts'
 
@@ -40,7 +40,7 @@ export interface Waiting {
  */
 export function createWaiting(
   work: Work,
-  credential: Webhook,
+  credential: Credential,
   now: number,
   done: (settled: readonly CallSettled[]) => void,
 ): Waiting {
@@ -61,7 +61,7 @@ export function createWaiting(
     source: options?.source ?? 'caller',
     priority: options?.priority ?? 'normal',
     orderKey: options?.orderKey,
-    credential: `${credential.userId}/${credential.secret}`,
+    credential: credential.key,
     arrivedAt: now,
     readyAt: now,
     deadlineAt: options?.deadlineMs === undefined ? Number.POSITIVE_INFINITY : now + options.deadlineMs,

@@ -7,7 +7,7 @@ import type { CallSettled, LaneCall } from '../../../src/client/lane/work.ts'
 import type { Priority } from '../../../src/model/call.ts'
 import { ThrottledError, TransportError } from '../../../src/model/errors.ts'
 import type { RequestLimit } from '../../../src/model/limits.ts'
-import { parseWebhook } from '../../../src/model/webhook.ts'
+import { parseWebhook, webhookCredential } from '../../../src/model/webhook.ts'
 
 /**
  * The lane core under a virtual clock: random arrivals, a portal that counts by its own rules (steps of one second
@@ -82,7 +82,7 @@ interface Run {
 
 /** Plays a scenario to its end, at most a virtual day. */
 function play({ limit, arrivals, latencies, phase, fates }: Scenario): Run {
-  const webhook = parseWebhook('https://example.bitrix24.com/rest/1/abc/')
+  const webhook = webhookCredential(parseWebhook('https://example.bitrix24.com/rest/1/abc/'))
   let now = 0
   let prefixes = 0
   const core = new LaneCore({
