@@ -20,6 +20,8 @@ export interface Breaker {
   readonly probing: boolean
   /** What opened it; `undefined` when closed. */
   readonly reason: BridgeError | undefined
+  /** Since when the portal has not answered; 0 when closed. */
+  readonly since: number
   /** A request got no usable answer. `unsent`: it never reached the portal. */
   failed(error: BridgeError, unsent: boolean, now: number): void
   suspended(error: BridgeError, now: number): void
@@ -34,6 +36,7 @@ export function createBreaker(): Breaker {
   let rests = 0
   let openUntil = 0
   let reason: BridgeError | undefined
+  let since = 0
   return {
     get openUntil() {
       return openUntil
@@ -44,21 +47,27 @@ export function createBreaker(): Breaker {
     get reason() {
       return reason
     },
+    get since() {
+      return since
+    },
     failed(error, unsent, now) {
       broken++
       if (!unsent && broken < BROKEN_IN_A_ROW) return
       openUntil = Math.max(openUntil, now + Math.min(30_000, 250 * 2 ** rests))
       rests++
+      if (reason === undefined) since = now
       reason = error
     },
     suspended(error, now) {
       openUntil = now + (SUSPENSIONS_MS[error.code.toLowerCase()] ?? 600_000)
+      if (reason === undefined) since = now
       reason = error
     },
     answered() {
       broken = 0
       rests = 0
       openUntil = 0
+      since = 0
       reason = undefined
     },
   }

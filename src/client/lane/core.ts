@@ -1,17 +1,18 @@
-import type { Priority } from '../../model/call.ts'
 import type { Credential } from '../../model/credential.ts'
-import { type BridgeError, CommandError, TransportError } from '../../model/errors.ts'
+import { type BridgeError, TransportError } from '../../model/errors.ts'
 import type { RequestLimit } from '../../model/limits.ts'
 import { isMethodName, isReadMethod } from '../../model/methods.ts'
 import { answerTime } from '../decode.ts'
 import { createBreaker } from './breaker.ts'
 import { type Decision, decide } from './decide.ts'
 import { buildRequest, type LaneRequest, type RequestCall, type Verdict } from './exchange.ts'
+import { badMethod, deadlineExceeded, statusOf, unreachable } from './failures.ts'
 import { createOperatingBudget } from './operating-budget.ts'
 import { type LaneSettings, type LaneState, type Plan, plan } from './plan.ts'
 import { createPrediction } from './prediction.ts'
 import { type BucketState, bucketLevel, bucketOverflowed, emptyBucket, takePlace } from './request-bucket.ts'
-import { createWaiting, SourceQueue, type Waiting } from './waiting.ts'
+import { createWaiting, type Waiting } from './waiting.ts'
+import { WaitingRoom } from './waiting-room.ts'
 import type { CallSettled, LaneCall, Work } from './work.ts'
 
 /** What a lane core is made with; every time is in milliseconds on one monotonic clock. */
@@ -49,21 +50,13 @@ export interface LaneStats {
 /** A request that ends without an answer after this long was too much work, not bad luck. */
 const CUT_MS = 20_000
 
-/** Idle queues of sources are forgotten when there are more than this many. */
-const KEPT_SOURCES = 32
-
 /**
  * The lane without sockets and timers: queues, limits, and what each answer changes. Time is passed in, so that it
  * can be driven by a virtual clock.
- *
- * An item is in exactly one place: a source queue; behind another of its order key (`#chains`); in a request under
- * way; or finished. Only the first unfinished item of an order key ever stands in a queue.
  */
 export class LaneCore {
   readonly #options: CoreOptions
-  readonly #queues: Record<Priority, SourceQueue[]> = { urgent: [], normal: [], bulk: [] }
-  readonly #bySource = new Map<string, SourceQueue>()
-  readonly #chains = new Map<string, Waiting[]>()
+  readonly #room = new WaitingRoom()
   readonly #operating
   readonly #breaker = createBreaker()
   readonly #prediction = createPrediction()
@@ -87,16 +80,12 @@ export class LaneCore {
     if (item.deadlineAt !== Number.POSITIVE_INFINITY) this.#deadlines++
     for (const index of [...item.pending]) {
       const { method } = work.calls[index] as LaneCall
-      if (!isMethodName(method)) this.#settleCall(item, index, { error: badMethod(method) })
+      if (isMethodName(method)) continue
+      item.settled[index] = { error: badMethod(method) }
+      item.pending = item.pending.filter((other) => other !== index)
     }
-    if (item.pending.length === 0) return item
-    const { orderKey } = item
-    const chain = orderKey === undefined ? undefined : this.#chains.get(orderKey)
-    if (chain !== undefined) chain.push(item)
-    else {
-      if (orderKey !== undefined) this.#chains.set(orderKey, [])
-      this.#queueOf(item).push(item)
-    }
+    if (item.pending.length === 0) this.#finish(item)
+    else this.#room.add(item)
     return item
   }
 
@@ -107,7 +96,7 @@ export class LaneCore {
   /** Takes the picked items out of the queues and a place in the bucket. */
   take(picks: Extract<Plan, { kind: 'send' }>['picks'], now: number): LaneRequest {
     for (const { queue, index } of picks) queue.remove(index)
-    if (this.#bySource.size > KEPT_SOURCES) this.#forgetIdleSources()
+    this.#room.tidy()
     const items = picks.map(({ item }) => item)
     const credential = items[0]?.work.options?.credential ?? this.#options.credential
     this.#inFlight++
@@ -177,16 +166,19 @@ export class LaneCore {
   /** Work that was picked but not sent after all (its sender could not write its ledger): it ends with this error. */
   withdrawn(request: LaneRequest, error: BridgeError): void {
     this.#inFlight--
-    for (const item of request.items) this.#end(item, error)
+    for (const item of request.items) {
+      this.#end(item, error)
+      this.#room.ended(item)
+    }
   }
 
   /** Ends waiting work whose time is over. Gives milliseconds until the next look is due, or `undefined`. */
   sweep(now: number): number | undefined {
-    const { reason } = this.#breaker
+    const { reason, since } = this.#breaker
     if (this.#deadlines === 0 && reason === undefined) return undefined
-    for (const item of this.#allWaiting()) {
+    for (const item of this.#room.all()) {
       if (item.deadlineAt <= now) this.cancel(item, deadlineExceeded())
-      else if (reason !== undefined && now - item.arrivedAt >= this.#options.portalWaitMs) {
+      else if (reason !== undefined && now - Math.max(since, item.arrivedAt) >= this.#options.portalWaitMs) {
         this.cancel(item, unreachable(reason))
       }
     }
@@ -195,18 +187,12 @@ export class LaneCore {
 
   /** Ends waiting work with an error; does nothing when it is under way or has ended. */
   cancel(item: Waiting, error: BridgeError): void {
-    if (item.pending.length === 0) return
-    const chain = item.orderKey === undefined ? undefined : this.#chains.get(item.orderKey)
-    const place = chain?.indexOf(item) ?? -1
-    if (place >= 0) {
-      chain?.splice(place, 1)
-      this.#end(item, error, false)
-    } else if (this.#queueOf(item).removeItem(item)) this.#end(item, error)
+    if (item.pending.length > 0 && this.#room.remove(item)) this.#end(item, error)
   }
 
   /** Ends everything that waits. */
   cancelAll(error: BridgeError): void {
-    for (const item of this.#allWaiting()) this.cancel(item, error)
+    for (const item of this.#room.all()) this.cancel(item, error)
   }
 
   stats(now: number): LaneStats {
@@ -223,7 +209,7 @@ export class LaneCore {
 
   #state(): LaneState {
     return {
-      queues: this.#queues,
+      queues: this.#room.queues,
       bucket: this.#bucket,
       limit: this.#options.limit,
       inFlight: this.#inFlight,
@@ -301,11 +287,8 @@ export class LaneCore {
     return false
   }
 
-  /** Last first, so that they stand in their old order at the front. */
   #putBack(again: ReadonlyMap<Waiting, Decision>): void {
-    for (const item of [...again.keys()].reverse()) {
-      if (item.pending.length > 0) this.#queueOf(item).unshift(item)
-    }
+    this.#room.putBack([...again.keys()].filter(({ pending }) => pending.length > 0))
   }
 
   #settleVerdict(item: Waiting, index: number, verdict: Verdict, attempt: number): void {
@@ -331,77 +314,20 @@ export class LaneCore {
   #settleCall(item: Waiting, index: number, settled: CallSettled): void {
     item.settled[index] = settled
     item.pending = item.pending.filter((other) => other !== index)
-    if (item.pending.length === 0) this.#finish(item, true)
+    if (item.pending.length > 0) return
+    this.#finish(item)
+    this.#room.ended(item)
   }
 
-  #end(item: Waiting, error: BridgeError, wasFirst = true): void {
+  #end(item: Waiting, error: BridgeError): void {
     for (const index of item.pending) item.settled[index] = { error }
     item.pending = []
-    this.#finish(item, wasFirst)
+    this.#finish(item)
   }
 
-  #finish(item: Waiting, wasFirst: boolean): void {
+  #finish(item: Waiting): void {
     this.#waiting--
     if (item.deadlineAt !== Number.POSITIVE_INFINITY) this.#deadlines--
-    if (wasFirst && item.orderKey !== undefined) this.#releaseNext(item.orderKey)
     item.finish()
   }
-
-  #releaseNext(orderKey: string): void {
-    const next = this.#chains.get(orderKey)?.shift()
-    if (next === undefined) this.#chains.delete(orderKey)
-    else this.#queueOf(next).push(next)
-  }
-
-  #queueOf(item: Waiting): SourceQueue {
-    const key = `${item.priority} ${item.source}`
-    let queue = this.#bySource.get(key)
-    if (queue === undefined) {
-      queue = new SourceQueue()
-      this.#bySource.set(key, queue)
-      this.#queues[item.priority].push(queue)
-    }
-    return queue
-  }
-
-  #forgetIdleSources(): void {
-    for (const [key, queue] of this.#bySource) if (queue.size === 0) this.#bySource.delete(key)
-    for (const priority of ['urgent', 'normal', 'bulk'] as const) {
-      this.#queues[priority] = this.#queues[priority].filter((queue) => queue.size > 0)
-    }
-  }
-
-  #allWaiting(): Waiting[] {
-    const all: Waiting[] = []
-    for (const queue of this.#bySource.values()) all.push(...queue)
-    for (const chain of this.#chains.values()) all.push(...chain)
-    return all
-  }
-}
-
-function statusOf(error: BridgeError): number {
-  const status = (error as { status?: unknown }).status
-  return typeof status === 'number' ? status : 0
-}
-
-function badMethod(method: string): CommandError {
-  return new CommandError('METHOD_INVALID', `${JSON.stringify(method.slice(0, 80))} is not a method name`, {
-    hint: 'Method names are words with dots between, such as crm.deal.add.',
-  })
-}
-
-function deadlineExceeded(): CommandError {
-  return new CommandError('DEADLINE_EXCEEDED', 'The deadline passed before the call could be sent', {
-    status: 504,
-    hint: 'The call was not made. Allow more time, or send less to this portal at once.',
-  })
-}
-
-function unreachable(reason: BridgeError): BridgeError {
-  if (!(reason instanceof TransportError)) return reason
-  return new TransportError('PORTAL_UNREACHABLE', `The call was not made: ${reason.message}`, {
-    sent: false,
-    status: 503,
-    hint: reason.hint ?? 'Send the command again when the portal is back.',
-  })
 }

@@ -93,6 +93,11 @@ export class SourceQueue {
   }
 
   push(item: Waiting): void {
+    // Never while items are being removed: those still to go are known by their index.
+    if (this.#head > 256 && this.#head * 2 > this.#items.length) {
+      this.#items = this.#items.slice(this.#head)
+      this.#head = 0
+    }
     this.#items.push(item)
     this.#size++
   }
@@ -122,9 +127,6 @@ export class SourceQueue {
     while (this.#head < this.#items.length && this.#items[this.#head] === undefined) this.#head++
     if (this.#size === 0) {
       this.#items = []
-      this.#head = 0
-    } else if (this.#head > 256 && this.#head * 2 > this.#items.length) {
-      this.#items = this.#items.slice(this.#head)
       this.#head = 0
     }
   }

@@ -1,0 +1,95 @@
+import { describe, expect, it } from 'vitest'
+import { LaneCore } from '../../../src/client/lane/core.ts'
+import type { LaneRequest } from '../../../src/client/lane/exchange.ts'
+import type { CallSettled } from '../../../src/client/lane/work.ts'
+import { TransportError } from '../../../src/model/errors.ts'
+import { parseWebhook, webhookCredential } from '../../../src/model/webhook.ts'
+
+/** A lane under a clock that stands still unless told otherwise. */
+function laneCore(portalWaitMs = 300_000): LaneCore {
+  let prefixes = 0
+  return new LaneCore({
+    limit: null,
+    credential: webhookCredential(parseWebhook('https://example.bitrix24.com/rest/1/abc/')),
+    settings: {
+      maxInFlight: 10,
+      lingerMs: 20,
+      maxBatchSeconds: 20,
+      maxBatchBytes: 1 << 20,
+      bulkReserve: 0,
+      agingMs: 10_000,
+    },
+    operatingLimitSeconds: 480,
+    portalWaitMs,
+    maxAttempts: 3,
+    newPrefix: () => `k${prefixes++}_`,
+    initialLevel: 0,
+    now: 0,
+  })
+}
+
+function send(core: LaneCore, now: number): LaneRequest {
+  const plan = core.plan(now)
+  if (plan.kind !== 'send') throw new Error(`the plan is to wait for ${plan.for}`)
+  return core.take(plan.picks, now)
+}
+
+const unsent = new TransportError('CONNECT_FAILED', 'nothing listens', { sent: false })
+const lost = new TransportError('CONNECTION_LOST', 'cut', { sent: 'maybe' })
+
+describe('the lane core', () => {
+  it('keeps the order of a key although a call with a bad name comes in between', () => {
+    const core = laneCore()
+    const ended: string[] = []
+    const add = (name: string, method: string): void => {
+      core.add({ calls: [{ method, params: {} }], options: { orderKey: 'deal 7' } }, 0, () =>
+        ended.push(name),
+      )
+    }
+    add('first', 'crm.deal.update')
+    const request = send(core, 0)
+    add('second', 'crm.deal.update')
+    add('bad', 'crm deal/../update')
+    expect(ended).toEqual(['bad'])
+    expect(core.plan(0)).toMatchObject({ kind: 'wait', for: 'work' })
+    core.answered(request, [{ status: 200, body: { result: true } }], 5, 5)
+    expect(ended).toEqual(['bad', 'first'])
+    expect(send(core, 100).calls).toHaveLength(1)
+  })
+
+  it('counts the wait for a portal that is down from the moment it went down, not from the arrival of the call', () => {
+    const core = laneCore(60_000)
+    const settled: (readonly CallSettled[])[] = []
+    core.add({ calls: [{ method: 'crm.deal.get', params: { id: 1 } }] }, 0, (result) => settled.push(result))
+    // It stood ten minutes behind others before the portal failed for the first time.
+    core.failed(send(core, 600_000), unsent, 5, 600_000)
+    core.sweep(600_200)
+    expect(settled).toHaveLength(0)
+    core.sweep(661_000)
+    expect(settled[0]?.[0]?.error).toMatchObject({ code: 'PORTAL_UNREACHABLE', mayHaveRun: false })
+  })
+
+  it('does not take a few lost answers for a portal that is down', () => {
+    const core = laneCore()
+    for (let i = 0; i < 4; i++) {
+      core.add({ calls: [{ method: 'crm.deal.add', params: {} }] }, i, () => undefined)
+      core.failed(send(core, i), lost, 5, i)
+    }
+    expect(core.stats(10).trouble).toBeUndefined()
+    core.add({ calls: [{ method: 'crm.deal.add', params: {} }] }, 10, () => undefined)
+    core.failed(send(core, 10), lost, 5, 10)
+    expect(core.stats(10).trouble).toBe('CONNECTION_LOST')
+  })
+
+  it('sends fewer calls at once after a batch that was cut for its length', () => {
+    const core = laneCore()
+    for (let i = 0; i < 50; i++)
+      core.add({ calls: [{ method: 'crm.deal.list', params: { start: i } }] }, 0, () => undefined)
+    const request = send(core, 100)
+    expect(request.calls).toHaveLength(50)
+    core.failed(request, lost, 60_000, 60_100)
+    const next = send(core, 70_000)
+    expect(next.calls.length).toBeLessThan(20)
+    expect(next.calls.length).toBeGreaterThan(1)
+  })
+})
