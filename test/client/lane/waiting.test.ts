@@ -1,14 +1,15 @@
 import { describe, expect, it } from 'vitest'
 import { createWaiting, SourceQueue, type Waiting } from '../../../src/client/lane/waiting.ts'
-import { parseWebhook } from '../../../src/model/webhook.ts'
+import type { LaneCall } from '../../../src/client/lane/work.ts'
+import { parseWebhook, webhookCredential } from '../../../src/model/webhook.ts'
 
-const WEBHOOK = parseWebhook('https://example.bitrix24.com/rest/1/abc/')
+const WEBHOOK = webhookCredential(parseWebhook('https://example.bitrix24.com/rest/1/abc/'))
 
 function item(name: string): Waiting {
   return createWaiting({ calls: [{ method: 'server.time', params: { name } }] }, WEBHOOK, 0, () => {})
 }
 
-const nameOf = ({ work }: Waiting): unknown => (work.calls[0]?.params as { name: string }).name
+const nameOf = ({ work }: Waiting): unknown => ((work.calls[0] as LaneCall).params as { name: string }).name
 const names = (queue: SourceQueue): unknown[] => [...queue].map(nameOf)
 
 describe('the queue of a source', () => {
