@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import { StoreError } from '../model/errors.ts'
 import { up as ledgerAndBuckets } from './migrations/0001-ledger-and-buckets.ts'
 import { up as embeddedBroker } from './migrations/0002-embedded-broker.ts'
+import { integer, key, makeTable, time } from './migrations/table.ts'
 
 interface Migration {
   readonly id: number
@@ -19,53 +20,86 @@ interface MigrationTables {
   schema_migrations: { id: number; name: string; applied_at: number }
 }
 
+type Migrations = Kysely<MigrationTables>
+
+const LOCK = { lockTable: 'schema_migrations', lockRowId: 'migration_lock' }
+
 /**
- * Brings the database to the schema of this program, one transaction a step. Several processes may do it at once: each
- * step takes the write lock and looks again. Rejects with `SCHEMA_NEWER` when a newer program has been at work.
+ * Brings the database to the schema of this program. Several processes may do it at once: each step is taken under the
+ * engine's own lock, and looks again. One transaction a step, where the engine can take such statements back; elsewhere
+ * (MySQL) a step that was cut short is repeated. Rejects with `SCHEMA_NEWER` when a newer program has been at work.
  */
 export async function migrate(
   database: Kysely<unknown>,
   now: () => number,
   migrations = MIGRATIONS,
 ): Promise<void> {
-  const db = database as Kysely<MigrationTables>
-  await db.schema
-    .createTable('schema_migrations')
-    .ifNotExists()
-    .addColumn('id', 'integer', (column) => column.primaryKey())
-    .addColumn('name', 'text', (column) => column.notNull())
-    .addColumn('applied_at', 'bigint', (column) => column.notNull())
-    .execute()
-
+  const db = database as Migrations
   const newest = migrations.at(-1)?.id ?? 0
-  let reached = await schemaVersion(db)
-  if (reached > newest) {
-    throw new StoreError(
-      'SCHEMA_NEWER',
-      `The store was written by a newer program: its schema is number ${reached}, this program knows ${newest}`,
-      {
-        hint: 'Start the newer version, or restore a backup that was made before the upgrade.',
-        context: { reached, newest },
-      },
-    )
+  let reached = await existingVersion(db)
+  if (reached === undefined) {
+    await locked(db, (one) => makeTable(one as Kysely<unknown>, 'schema_migrations', VERSIONS))
+    reached = await schemaVersion(db)
   }
+  if (reached > newest) throw newer(reached, newest)
   for (const migration of migrations) {
     if (migration.id <= reached) continue
-    await db.transaction().execute(async (transaction) => {
+    await locked(db, async (one) => {
       // Another process may have been quicker.
-      if ((await schemaVersion(transaction)) >= migration.id) return
-      await migration.up(transaction as unknown as Kysely<unknown>)
+      if ((await schemaVersion(one)) >= migration.id) return
+      await migration.up(one as Kysely<unknown>)
       const row = { id: migration.id, name: migration.name, applied_at: now() }
-      await transaction.insertInto('schema_migrations').values(row).execute()
+      await one.insertInto('schema_migrations').values(row).execute()
     })
     reached = migration.id
   }
 }
 
-async function schemaVersion(db: Kysely<MigrationTables>): Promise<number> {
+const VERSIONS = {
+  columns: { id: integer, name: key(255), applied_at: time },
+  primaryKey: ['id'],
+  ifMissing: true,
+}
+
+/** Only one process at a time is inside: the lock belongs to the connection, so that it outlasts the commit. */
+function locked(db: Migrations, act: (one: Migrations) => Promise<void>): Promise<void> {
+  const { adapter } = db.getExecutor()
+  return db.connection().execute(async (one) => {
+    await adapter.acquireMigrationLock(one, LOCK)
+    try {
+      await (adapter.supportsTransactionalDdl ? one.transaction().execute(act) : act(one))
+    } finally {
+      // A connection that broke has given the lock back.
+      await adapter.releaseMigrationLock(one, LOCK).catch(() => {})
+    }
+  })
+}
+
+/** `undefined` when nobody has migrated yet. A database that cannot be asked is told by the next statement. */
+async function existingVersion(db: Migrations): Promise<number | undefined> {
+  try {
+    return await schemaVersion(db)
+  } catch (error) {
+    if (error instanceof StoreError && error.code !== 'STORE_FAILED') throw error
+    return undefined
+  }
+}
+
+async function schemaVersion(db: Migrations): Promise<number> {
   const row = await db
     .selectFrom('schema_migrations')
     .select(sql<number | null>`max(id)`.as('id'))
     .executeTakeFirst()
   return row?.id ?? 0
+}
+
+function newer(reached: number, newest: number): StoreError {
+  return new StoreError(
+    'SCHEMA_NEWER',
+    `The store was written by a newer program: its schema is number ${reached}, this program knows ${newest}`,
+    {
+      hint: 'Start the newer version, or restore a backup that was made before the upgrade.',
+      context: { reached, newest },
+    },
+  )
 }

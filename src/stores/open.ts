@@ -1,6 +1,7 @@
-import { Kysely } from 'kysely'
-import { BridgeError, ConfigError, StoreError } from '../model/errors.ts'
-import { sqliteDialect } from './dialects/sqlite.ts'
+import { type Dialect, Kysely } from 'kysely'
+import { parseStoreAddress, type StoreAddress } from './address.ts'
+import { engineOf } from './dialects/engine.ts'
+import { guarded } from './dialects/guard.ts'
 import { migrate } from './migrate.ts'
 import { type Ownership, takeOwnership } from './ownership.ts'
 import type { StoreTables } from './schema.ts'
@@ -21,23 +22,22 @@ export interface OpenStoreOptions {
 }
 
 /**
- * Opens a store and brings its tables up to date: `sqlite:./bridge.db`, `sqlite:/var/lib/bridge.db` or
- * `sqlite::memory:`. Rejects with a `ConfigError` for an address that it cannot use, `STORE_IN_USE` when another running
- * bridge holds it, `SCHEMA_NEWER` when a newer program wrote it, `STORE_UNAVAILABLE` when it cannot be opened.
+ * Opens a store and brings its tables up to date: `sqlite:./bridge.db`, `sqlite::memory:`, or a database on a server
+ * (`postgres://`, `mysql://`, `mariadb://`, `mssql://`). Rejects with a `ConfigError` for an address that it cannot use,
+ * `STORE_IN_USE` when another running bridge holds an SQLite file, `SCHEMA_NEWER` when a newer program wrote it,
+ * `STORE_UNAVAILABLE` or `STORE_REFUSED` when it cannot be opened.
+ *
+ * Queries of an open store reject with a `StoreError`; after a lost connection the next one takes a new connection.
  */
 export async function openStore(url: string, options: OpenStoreOptions): Promise<Store> {
-  const path = sqlitePath(url)
-  const inMemory = path === ':memory:'
-  const dialect = sqliteDialect({
-    path,
-    sync: options.sync ?? 'normal',
-    busyTimeoutMs: options.busyTimeoutMs ?? 5000,
-  })
-  const db = new Kysely<StoreTables>({ dialect })
+  const address = parseStoreAddress(url)
+  const inMemory = address.engine === 'sqlite' && address.path === ':memory:'
+  const db = new Kysely<StoreTables>({ dialect: await dialectFor(address, options) })
+  const { shared } = engineOf(db)
   let ownership: Ownership | undefined
   try {
     await migrate(db as unknown as Kysely<unknown>, options.now)
-    if (!inMemory && options.exclusive !== false) {
+    if (!shared && !inMemory && options.exclusive !== false) {
       ownership = await takeOwnership(db, {
         now: options.now,
         staleMs: options.ownerStaleMs ?? 30_000,
@@ -46,7 +46,7 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
     }
   } catch (error) {
     await db.destroy().catch(() => {})
-    throw error instanceof BridgeError ? error : unavailable(path, error)
+    throw error
   }
 
   let closing: Promise<void> | undefined
@@ -56,8 +56,8 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
   }
   const store: Store = {
     db,
-    features: { shared: false, durable: !inMemory },
-    label: `sqlite:${path}`,
+    features: { shared, durable: !inMemory },
+    label: address.label,
     close() {
       closing ??= close()
       return closing
@@ -67,25 +67,27 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
   return store
 }
 
-function sqlitePath(url: string): string {
-  const scheme = /^([a-z][a-z0-9+.-]*):/i.exec(url)?.[1]?.toLowerCase()
-  if (scheme !== 'sqlite') {
-    // The address may hold a password: it is not repeated.
-    const what = scheme === undefined ? 'has no scheme' : `begins with ${scheme}:`
-    throw new ConfigError(
-      [`The store address ${what}; supported today: sqlite:./file.db and sqlite::memory:`],
-      { hint: 'PostgreSQL, MySQL/MariaDB and SQL Server follow in later versions.' },
-    )
+/** A driver is loaded when its database is used. */
+async function dialectFor(address: StoreAddress, options: OpenStoreOptions): Promise<Dialect> {
+  const { label } = address
+  if (address.engine === 'sqlite') {
+    const { sqliteDialect, sqliteEngine } = await import('./dialects/sqlite.ts')
+    const dialect = sqliteDialect({
+      path: address.path,
+      sync: options.sync ?? 'normal',
+      busyTimeoutMs: options.busyTimeoutMs ?? 5000,
+    })
+    return guarded(dialect, { engine: sqliteEngine, label })
   }
-  const path = url.slice('sqlite:'.length).replace(/^\/\/(?=\/|\.)/, '')
-  if (path === '') throw new ConfigError(['The store address names no file: write sqlite:./bridge.db'])
-  return path
-}
-
-function unavailable(path: string, error: unknown): StoreError {
-  const reason = error instanceof Error ? error.message : String(error)
-  return new StoreError('STORE_UNAVAILABLE', `The store ${path} cannot be opened: ${reason}`, {
-    hint: 'Check that the folder exists, that this user may write there, and that the file is an SQLite database.',
-    cause: error,
-  })
+  const { password } = address
+  if (address.engine === 'postgres') {
+    const { postgresDialect, postgresEngine } = await import('./dialects/postgres.ts')
+    return guarded(postgresDialect(address), { engine: postgresEngine, label, password })
+  }
+  if (address.engine === 'mysql') {
+    const { mysqlDialect, mysqlEngine } = await import('./dialects/mysql.ts')
+    return guarded(mysqlDialect(address), { engine: mysqlEngine, label, password })
+  }
+  const { mssqlDialect, mssqlEngine } = await import('./dialects/mssql.ts')
+  return guarded(mssqlDialect(address), { engine: mssqlEngine, label, password })
 }

@@ -38,7 +38,7 @@ describe('opening a store', () => {
     expect(one.features.durable).toBe(false)
   })
 
-  it.each(['postgres://u:secret@h/db', 'mysql://u:secret@h/db', './bridge.db', 'sqlite:', ''])(
+  it.each(['postgres://u:sec@ret@h:x/db', 'oracle://u:secret@h/db', './bridge.db', 'sqlite:', ''])(
     'refuses the address %j in words, without repeating it',
     async (url) => {
       const error = await openStore(url, { now }).catch((caught: unknown) => caught as Error)

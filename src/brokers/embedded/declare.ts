@@ -36,7 +36,7 @@ async function make(db: EmbeddedDatabase, { exchanges, queues, bindings }: Topol
     await db
       .insertInto('embedded_exchanges')
       .values(row)
-      .onConflict((conflict) => conflict.doNothing())
+      .onConflict((conflict) => conflict.column('name').doNothing())
       .execute()
     const kept = await db
       .selectFrom('embedded_exchanges')
@@ -59,7 +59,7 @@ async function make(db: EmbeddedDatabase, { exchanges, queues, bindings }: Topol
     await db
       .insertInto('embedded_queues')
       .values(row)
-      .onConflict((conflict) => conflict.doNothing())
+      .onConflict((conflict) => conflict.column('name').doNothing())
       .execute()
     const kept = await db
       .selectFrom('embedded_queues')
@@ -80,7 +80,7 @@ async function make(db: EmbeddedDatabase, { exchanges, queues, bindings }: Topol
     await db
       .insertInto('embedded_bindings')
       .values(row)
-      .onConflict((conflict) => conflict.doNothing())
+      .onConflict((conflict) => conflict.columns(['exchange', 'queue', 'routing_key']).doNothing())
       .execute()
   }
 }

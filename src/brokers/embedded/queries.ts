@@ -94,40 +94,75 @@ export async function insertMessages(db: EmbeddedDatabase, rows: readonly Messag
   for (let start = 0; start < rows.length; start += ROWS_AN_INSERT) {
     await db
       .insertInto('embedded_messages')
-      .values(rows.slice(start, start + ROWS_AN_INSERT))
+      // The number is left to the database.
+      .values(rows.slice(start, start + ROWS_AN_INSERT).map(({ id: _, ...row }) => row))
       .execute()
   }
 }
 
+export interface Lease {
+  readonly queue: string
+  readonly most: number
+  readonly owner: string
+  readonly until: number
+  readonly now: number
+}
+
 /** Takes the next messages of a queue: higher priority first, then in order of arrival. */
-export async function leaseMessages(
-  db: EmbeddedDatabase,
-  lease: {
-    readonly queue: string
-    readonly most: number
-    readonly owner: string
-    readonly until: number
-    readonly now: number
-  },
-): Promise<MessageRow[]> {
-  const next = db
-    .selectFrom('embedded_messages')
-    .select('id')
-    .where('queue', '=', lease.queue)
-    .where(ready)
-    .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', lease.now)]))
-    .orderBy('priority', 'desc')
-    .orderBy('id')
-    .limit(lease.most)
-  const rows = await db
-    .updateTable('embedded_messages')
-    .set({ state: LEASED, owner: lease.owner, lease_until: lease.until })
-    .set((set) => ({ delivery_count: set('delivery_count', '+', 1) }))
-    .where('id', 'in', next)
-    .returningAll()
-    .execute()
+export async function leaseMessages(db: EmbeddedDatabase, lease: Lease): Promise<MessageRow[]> {
+  const rows = db.getExecutor().adapter.supportsReturning
+    ? await leaseAtOnce(db, lease)
+    : await inTransaction(db, (transaction) => leaseInTwoSteps(transaction, lease))
   // The order in which a changed row is returned is not promised.
   return rows.sort((a, b) => b.priority - a.priority || a.id! - b.id!)
+}
+
+function leaseAtOnce(db: EmbeddedDatabase, lease: Lease): Promise<MessageRow[]> {
+  return markLeased(db, lease)
+    .where('id', 'in', nextMessages(db, lease).select('id'))
+    .returningAll()
+    .execute()
+}
+
+/** For databases that do not hand out what an update has changed. */
+async function leaseInTwoSteps(db: EmbeddedDatabase, lease: Lease): Promise<MessageRow[]> {
+  const rows = await nextMessages(db, lease).selectAll().execute()
+  const ids = rows.map((row) => row.id!)
+  for (const some of idGroups(ids)) await markLeased(db, lease).where('id', 'in', some).execute()
+  return rows.map((row) => ({
+    ...row,
+    state: LEASED,
+    owner: lease.owner,
+    lease_until: lease.until,
+    delivery_count: row.delivery_count + 1,
+  }))
+}
+
+function nextMessages(db: EmbeddedDatabase, { queue, most, now }: Lease) {
+  return (
+    db
+      .selectFrom('embedded_messages')
+      .where('queue', '=', queue)
+      .where(ready)
+      .where((where) => where.or([where('expires_at', 'is', null), where('expires_at', '>', now)]))
+      .orderBy('priority', 'desc')
+      .orderBy('id')
+      .limit(most)
+      // What another process is just taking is passed over. Where a writer has the whole file this says nothing.
+      .forUpdate()
+      .skipLocked()
+  )
+}
+
+function markLeased(db: EmbeddedDatabase, { owner, until }: Lease) {
+  return db
+    .updateTable('embedded_messages')
+    .set({ state: LEASED, owner, lease_until: until })
+    .set((set) => ({ delivery_count: set('delivery_count', '+', 1) }))
+}
+
+function inTransaction<T>(db: EmbeddedDatabase, act: (db: EmbeddedDatabase) => Promise<T>): Promise<T> {
+  return db.isTransaction ? act(db) : db.transaction().execute(act)
 }
 
 /** Removes settled messages; those whose lease went to another owner stay. */
@@ -136,7 +171,9 @@ export async function deleteLeased(
   owner: string,
   ids: readonly number[],
 ): Promise<void> {
-  await db.deleteFrom('embedded_messages').where(idIn(ids)).where('owner', '=', owner).execute()
+  for (const some of idGroups(ids)) {
+    await db.deleteFrom('embedded_messages').where('id', 'in', some).where('owner', '=', owner).execute()
+  }
 }
 
 /** Hands messages back, to be ready at `visibleAt`. */
@@ -147,12 +184,15 @@ export async function returnLeased(
   visibleAt: number,
   now: number,
 ): Promise<void> {
-  await db
-    .updateTable('embedded_messages')
-    .set({ state: visibleAt > now ? DELAYED : READY, visible_at: visibleAt, owner: null, lease_until: null })
-    .where(idIn(ids))
-    .where('owner', '=', owner)
-    .execute()
+  const free = { state: visibleAt > now ? DELAYED : READY, owner: null, lease_until: null }
+  for (const some of idGroups(ids)) {
+    await db
+      .updateTable('embedded_messages')
+      .set({ ...free, visible_at: visibleAt })
+      .where('id', 'in', some)
+      .where('owner', '=', owner)
+      .execute()
+  }
 }
 
 /** Frees what this owner, or with `others` everybody else, holds. */
@@ -217,7 +257,14 @@ export async function purgeMessages(db: EmbeddedDatabase, queue: string): Promis
   return Number(result.numDeletedRows)
 }
 
-function idIn(ids: readonly number[]) {
-  // One parameter however many there are, so that the statement is prepared once.
-  return sql<boolean>`id in (select value from json_each(${JSON.stringify(ids)}))`
+const MOST_IDS = 512
+
+/** In groups of few sizes, the last id repeated, so that the database meets the same statements again. */
+function* idGroups(ids: readonly number[]): Generator<number[]> {
+  for (let start = 0; start < ids.length; start += MOST_IDS) {
+    const group = ids.slice(start, start + MOST_IDS)
+    const size = 2 ** Math.ceil(Math.log2(group.length))
+    while (group.length < size) group.push(group.at(-1)!)
+    yield group
+  }
 }

@@ -5,14 +5,21 @@ import {
   type CompiledQuery,
   type DatabaseConnection,
   type Dialect,
+  type DialectAdapter,
   type Driver,
+  type QueryCompiler,
   type QueryResult,
+  type SelectQueryNode,
+  SqliteAdapter,
   type SqliteDatabase,
   SqliteDialect,
   SqliteDriver,
+  SqliteQueryCompiler,
   type SqliteStatement,
+  sql,
 } from 'kysely'
 import Database from 'libsql'
+import type { ColumnKind, DriverError, Engine, Fault } from './engine.ts'
 
 export interface SqliteOptions {
   /** A file, made when missing (with its folder), or `:memory:`. */
@@ -26,6 +33,50 @@ export interface SqliteOptions {
   readonly busyTimeoutMs: number
 }
 
+const TYPES: Readonly<Record<ColumnKind, string>> = {
+  key: 'text',
+  text: 'text',
+  integer: 'integer',
+  moment: 'bigint',
+  level: 'double precision',
+  bytes: 'blob',
+  serial: 'integer primary key autoincrement',
+}
+
+/** https://www.sqlite.org/rescode.html */
+function faultOf({ code, message }: DriverError): Fault {
+  if (typeof code !== 'string') return /destroyed|not open/.test(message) ? 'unavailable' : 'failed'
+  if (code.startsWith('SQLITE_BUSY')) return 'busy'
+  if (code.startsWith('SQLITE_CONSTRAINT')) return 'conflict'
+  return /^SQLITE_(?:CANTOPEN|IOERR|FULL|READONLY|NOTADB|CORRUPT|PERM)/.test(code) ? 'unavailable' : 'failed'
+}
+
+export const sqliteEngine: Engine = {
+  shared: false,
+  partialIndexes: true,
+  mostParameters: 30_000,
+  now: sql<number>`cast((julianday('now') - 2440587.5) * 86400000 as integer)`,
+  columnType: (kind) => TYPES[kind],
+  faultOf,
+}
+
+class Adapter extends SqliteAdapter {
+  readonly engine = sqliteEngine
+
+  /** Kysely says otherwise, for its own way to migrate. https://www.sqlite.org/lang_transaction.html */
+  override get supportsTransactionalDdl(): boolean {
+    return true
+  }
+}
+
+/** A writer has the whole file: there are no rows to lock. */
+class Compiler extends SqliteQueryCompiler {
+  protected override visitSelectQuery(node: SelectQueryNode): void {
+    const { endModifiers: _, ...rest } = node
+    super.visitSelectQuery(rest)
+  }
+}
+
 /** SQLite over a file, with a write-ahead log: readers and one writer at a time. https://www.sqlite.org/wal.html */
 export function sqliteDialect(options: SqliteOptions): Dialect {
   return new PatientDialect(options)
@@ -37,6 +88,14 @@ class PatientDialect extends SqliteDialect {
   constructor(options: SqliteOptions) {
     super({ database: async () => openDatabase(options) })
     this.#options = options
+  }
+
+  override createAdapter(): DialectAdapter {
+    return new Adapter()
+  }
+
+  override createQueryCompiler(): QueryCompiler {
+    return new Compiler()
   }
 
   override createDriver(): Driver {

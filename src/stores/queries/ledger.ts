@@ -1,6 +1,8 @@
+import { createHash } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import type { LedgerTable, StoreTables } from '../schema.ts'
-import { chunksOf } from './chunks.ts'
+import { chunksOf, rowsAStatement } from './chunks.ts'
+import { insertNew } from './insert-new.ts'
 
 /** What the ledger remembers of a command. */
 export interface LedgerEntry {
@@ -29,7 +31,10 @@ export interface DoneRow extends StartedRow {
 }
 
 const LONGEST_REPLY_BYTES = 64 * 1024
-const ROWS_A_STATEMENT = 500
+const KEYS_A_STATEMENT = 500
+const COLUMNS = 6
+/** Longer than contract, queue and message id of AMQP together; the databases index no more. */
+const LONGEST_KEY = 600
 
 /** The entries that exist, by key. */
 export async function findLedgerEntries(
@@ -37,9 +42,17 @@ export async function findLedgerEntries(
   keys: readonly string[],
 ): Promise<Map<string, LedgerEntry>> {
   const found = new Map<string, LedgerEntry>()
-  for (const some of chunksOf(keys, ROWS_A_STATEMENT)) {
-    const rows = await db.selectFrom('ledger').selectAll().where('key', 'in', some).execute()
-    for (const row of rows) found.set(row.key, entryOf(row))
+  for (const some of chunksOf(keys, KEYS_A_STATEMENT)) {
+    const given = new Map(some.map((key) => [storedKey(key), key]))
+    const rows = await db
+      .selectFrom('ledger')
+      .selectAll()
+      .where('key', 'in', [...given.keys()])
+      .execute()
+    for (const row of rows) {
+      const key = given.get(row.key) ?? row.key
+      found.set(key, entryOf(row, key))
+    }
   }
   return found
 }
@@ -49,37 +62,28 @@ export async function markStarted(
   db: Kysely<StoreTables>,
   rows: readonly StartedRow[],
 ): Promise<Set<string>> {
-  const fresh = new Set<string>()
-  for (const some of chunksOf(rows, ROWS_A_STATEMENT)) {
-    const inserted = await db
-      .insertInto('ledger')
-      .values(
-        some.map((row) => ({
-          key: row.key,
-          state: 'started' as const,
-          request_hash: row.requestHash,
-          started_at: row.startedAt,
-          finished_at: null,
-          reply: null,
-        })),
-      )
-      .onConflict((conflict) => conflict.column('key').doNothing())
-      .returning('key')
-      .execute()
-    for (const { key } of inserted) fresh.add(key)
-  }
-  return fresh
+  const given = new Map(rows.map((row) => [storedKey(row.key), row]))
+  const values = [...given].map(([key, row]) => ({
+    key,
+    state: 'started' as const,
+    request_hash: row.requestHash,
+    started_at: row.startedAt,
+    finished_at: null,
+    reply: null,
+  }))
+  const fresh = await insertNew(db, 'ledger', 'key', values)
+  return new Set([...fresh].map((key) => given.get(key)!.key))
 }
 
 /** Writes how commands ended, whether or not their start had been written. The same key twice in one list: the last counts. */
 export async function markDone(db: Kysely<StoreTables>, rows: readonly DoneRow[]): Promise<void> {
-  const last = [...new Map(rows.map((row) => [row.key, row])).values()]
-  for (const some of chunksOf(last, ROWS_A_STATEMENT)) {
+  const last = [...new Map(rows.map((row) => [storedKey(row.key), row]))].sort(byKey)
+  for (const some of chunksOf(last, rowsAStatement(db, COLUMNS))) {
     await db
       .insertInto('ledger')
       .values(
-        some.map((row) => ({
-          key: row.key,
+        some.map(([key, row]) => ({
+          key,
           state: 'done' as const,
           request_hash: row.requestHash,
           started_at: row.startedAt,
@@ -100,8 +104,8 @@ export async function markDone(db: Kysely<StoreTables>, rows: readonly DoneRow[]
 
 /** Removes entries, for commands that surely did not run and will come again. Unknown keys are no fault. */
 export async function forget(db: Kysely<StoreTables>, keys: readonly string[]): Promise<void> {
-  for (const some of chunksOf(keys, ROWS_A_STATEMENT)) {
-    await db.deleteFrom('ledger').where('key', 'in', some).execute()
+  for (const some of chunksOf(keys, KEYS_A_STATEMENT)) {
+    await db.deleteFrom('ledger').where('key', 'in', some.map(storedKey)).execute()
   }
 }
 
@@ -111,9 +115,20 @@ export async function pruneLedger(db: Kysely<StoreTables>, before: number): Prom
   return Number(result.numDeletedRows)
 }
 
-function entryOf(row: LedgerTable): LedgerEntry {
+/** The key as it is kept: databases cut or forbid long ones, and one of them takes no notice of spaces at the end. */
+function storedKey(key: string): string {
+  if (key.length <= LONGEST_KEY && !key.endsWith(' ')) return key
+  return `sha256:${createHash('sha256').update(key).digest('hex')}`
+}
+
+/** In one order for everybody, or two writers could wait for each other. */
+function byKey([a]: readonly [string, unknown], [b]: readonly [string, unknown]): number {
+  return a < b ? -1 : a > b ? 1 : 0
+}
+
+function entryOf(row: LedgerTable, key: string): LedgerEntry {
   return {
-    key: row.key,
+    key,
     state: row.state,
     requestHash: row.request_hash,
     startedAt: row.started_at,

@@ -1,0 +1,249 @@
+import { type Kysely, sql } from 'kysely'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { MIGRATIONS, migrate } from '../../src/stores/migrate.ts'
+import { openStore } from '../../src/stores/open.ts'
+import { loadBuckets, saveBucket } from '../../src/stores/queries/buckets.ts'
+import {
+  findLedgerEntries,
+  forget,
+  markDone,
+  markStarted,
+  pruneLedger,
+} from '../../src/stores/queries/ledger.ts'
+import type { Store } from '../../src/stores/store.ts'
+import type { TestDatabase } from '../support/databases.ts'
+
+const now = Date.now
+
+/** What every database does, as `src/stores/store.ts` and the queries promise it. */
+export function storeConformance(database: TestDatabase): void {
+  describe.skipIf(database.skip)(`a store on ${database.name}${database.note}`, () => {
+    let place: Awaited<ReturnType<TestDatabase['create']>>
+    let store: Store
+
+    beforeAll(async () => {
+      place = await database.create()
+      store = await openStore(place.url, { now })
+    })
+    afterAll(async () => {
+      await store.close()
+      await place.drop()
+    })
+    const another = () => openStore(place.url, { now, exclusive: false })
+
+    describe('migrations', () => {
+      it('run once, in order, also when several processes start together', async () => {
+        const fresh = await database.create()
+        const opened = await Promise.all(
+          Array.from({ length: 4 }, () => openStore(fresh.url, { now, exclusive: false })),
+        )
+        expect(await schemaNumbers(opened[0]!)).toEqual(MIGRATIONS.map((migration) => migration.id))
+        for (const one of opened) await one.close()
+        await fresh.drop()
+      })
+
+      it('carry on after a step that was cut short', async () => {
+        const fresh = await database.create()
+        const opened = await openStore(fresh.url, { now })
+        const db = opened.db as unknown as Kysely<unknown>
+        let broken = true
+        const steps = [
+          ...MIGRATIONS,
+          {
+            id: MIGRATIONS.length + 1,
+            name: 'half',
+            async up(one: Kysely<unknown>) {
+              if (broken) throw new Error('power cut')
+              await sql`create table half (id integer)`.execute(one)
+            },
+          },
+        ]
+        await expect(migrate(db, now, steps)).rejects.toThrow('power cut')
+        broken = false
+        await Promise.all([migrate(db, now, steps), migrate(db, now, steps)])
+        await sql`select * from half`.execute(db)
+        await opened.close()
+        await fresh.drop()
+      })
+
+      it('can be repeated where nothing can be taken back', async () => {
+        const fresh = await database.create()
+        const opened = await openStore(fresh.url, { now })
+        const db = opened.db as unknown as Kysely<unknown>
+        if (!db.getExecutor().adapter.supportsTransactionalDdl) {
+          await sql`delete from schema_migrations`.execute(db)
+          await migrate(db, now)
+          expect(await schemaNumbers(opened)).toEqual(MIGRATIONS.map((migration) => migration.id))
+        }
+        await opened.close()
+        await fresh.drop()
+      })
+
+      it('stop a program that is older than the store', async () => {
+        const fresh = await database.create()
+        const newer = await openStore(fresh.url, { now })
+        await sql`insert into schema_migrations (id, name, applied_at) values (999, 'from-the-future', 0)`.execute(
+          newer.db,
+        )
+        await newer.close()
+        await expect(openStore(fresh.url, { now })).rejects.toMatchObject({
+          code: 'SCHEMA_NEWER',
+          message: expect.stringContaining('999'),
+          hint: expect.any(String),
+        })
+        await fresh.drop()
+      })
+    })
+
+    describe('the ledger', () => {
+      const row = (key: string, startedAt = 1000) => ({ key, requestHash: hashOf(key), startedAt })
+      const hashOf = (key: string) => `hash of ${key.slice(0, 50)}`
+      const done = (key: string, reply = '{}') => ({ ...row(key), finishedAt: 2000, reply })
+
+      it('says which commands are new, and leaves the others as they were', async () => {
+        expect(await markStarted(store.db, [row('a'), row('b')])).toEqual(new Set(['a', 'b']))
+        await markDone(store.db, [done('a', '{"id":7,"text":"Привет 👋"}')])
+        const again = await markStarted(store.db, [row('a', 5000), row('c', 5000), row('b', 5000), row('c')])
+        expect(again).toEqual(new Set(['c']))
+        expect(await markStarted(store.db, [row('a'), row('b')])).toEqual(new Set())
+        const entries = await findLedgerEntries(store.db, ['a', 'b', 'c', 'unknown'])
+        expect([...entries.keys()].sort()).toEqual(['a', 'b', 'c'])
+        expect(entries.get('a')).toEqual({
+          key: 'a',
+          state: 'done',
+          requestHash: 'hash of a',
+          startedAt: 1000,
+          finishedAt: 2000,
+          reply: '{"id":7,"text":"Привет 👋"}',
+        })
+        expect(entries.get('b')).toEqual({
+          key: 'b',
+          state: 'started',
+          requestHash: 'hash of b',
+          startedAt: 1000,
+        })
+      })
+
+      it('tells keys apart by every byte, and takes long ones', async () => {
+        const long = 'x'.repeat(5000)
+        const keys = [
+          'Key',
+          'key',
+          'key ',
+          'ke\u0301y',
+          'k\u00e9y',
+          "k'e\\y",
+          'ключ',
+          '👋',
+          `${long}1`,
+          `${long}2`,
+        ]
+        expect(
+          await markStarted(
+            store.db,
+            keys.map((key) => row(key)),
+          ),
+        ).toEqual(new Set(keys))
+        await markDone(
+          store.db,
+          keys.map((key) => done(key, JSON.stringify(key))),
+        )
+        const entries = await findLedgerEntries(store.db, keys)
+        for (const key of keys) expect(entries.get(key)).toMatchObject({ key, reply: JSON.stringify(key) })
+        await forget(store.db, keys)
+        expect(await findLedgerEntries(store.db, keys)).toEqual(new Map())
+      })
+
+      it('gives each key to one of many who begin it at the same time', async () => {
+        const stores = await Promise.all([another(), another(), another()])
+        const keys = Array.from({ length: 900 }, (_, i) => `raced ${i}`)
+        const won = await Promise.all(
+          stores.flatMap(({ db }, turn) => [
+            markStarted(
+              db,
+              keys.slice(turn * 100).map((key) => row(key)),
+            ),
+            markStarted(
+              db,
+              keys.toReversed().map((key) => row(key)),
+            ),
+          ]),
+        )
+        expect(won.flatMap((fresh) => [...fresh]).sort()).toEqual([...keys].sort())
+        for (const one of stores) await one.close()
+      })
+
+      it('writes an end also where no start was written, the last of two', async () => {
+        await markDone(store.db, [done('read', 'first'), done('read', 'second')])
+        expect((await findLedgerEntries(store.db, ['read'])).get('read')).toMatchObject({
+          state: 'done',
+          reply: 'second',
+        })
+      })
+
+      it('keeps replies of 64 KB', async () => {
+        await markDone(store.db, [done('fits', 'я'.repeat(32 * 1024)), done('long', 'я'.repeat(40 * 1024))])
+        const entries = await findLedgerEntries(store.db, ['fits', 'long'])
+        expect(entries.get('fits')!.reply).toBe('я'.repeat(32 * 1024))
+        expect(entries.get('long')).not.toHaveProperty('reply')
+      })
+
+      it('works on none and on thousands at once', async () => {
+        expect(await markStarted(store.db, [])).toEqual(new Set())
+        await markDone(store.db, [])
+        await forget(store.db, [])
+        expect(await findLedgerEntries(store.db, [])).toEqual(new Map())
+        const keys = Array.from({ length: 3000 }, (_, i) => `key ${i}`)
+        expect(
+          (
+            await markStarted(
+              store.db,
+              keys.map((key) => row(key)),
+            )
+          ).size,
+        ).toBe(3000)
+        await markDone(
+          store.db,
+          keys.map((key) => done(key)),
+        )
+        expect((await findLedgerEntries(store.db, keys)).size).toBe(3000)
+        await forget(store.db, keys.slice(0, 2999))
+        expect((await findLedgerEntries(store.db, keys)).size).toBe(1)
+      })
+
+      it('forgets what is older than a moment', async () => {
+        await forget(store.db, ['old', 'young'])
+        await pruneLedger(store.db, 1_700_000_000_000)
+        await markStarted(store.db, [row('old', 1_700_000_000_000), row('young', 1_700_000_000_002)])
+        expect(await pruneLedger(store.db, 1_700_000_000_001)).toBe(1)
+        const left = await findLedgerEntries(store.db, ['old', 'young'])
+        expect(left.get('young')!.startedAt).toBe(1_700_000_000_002)
+        expect(left.size).toBe(1)
+      })
+    })
+
+    it('saves levels of request counters over earlier ones', async () => {
+      await saveBucket(store.db, 'portal', { level: 12.25, updatedAt: 1_700_000_000_000 })
+      await saveBucket(store.db, 'portal', { level: 13.5, updatedAt: 1_700_000_000_001 })
+      expect(await loadBuckets(store.db)).toEqual(
+        new Map([['portal', { level: 13.5, updatedAt: 1_700_000_000_001 }]]),
+      )
+    })
+
+    it('tells what failed without the statement, its values or the password', async () => {
+      const secret = 'a value that is nobody’s business'
+      const error = await sql`select * from no_such_table where a = ${secret}`.execute(store.db).then(
+        () => undefined,
+        (caught: Error) => caught,
+      )
+      expect(error).toMatchObject({ code: 'STORE_FAILED', name: 'StoreError', retryable: true })
+      const all = JSON.stringify(error, Object.getOwnPropertyNames(error)) + String(error!.cause)
+      expect(all).not.toContain(secret)
+    })
+  })
+}
+
+async function schemaNumbers(store: Store): Promise<number[]> {
+  const { rows } = await sql<{ id: number }>`select id from schema_migrations order by id`.execute(store.db)
+  return rows.map((row) => row.id)
+}

@@ -1,0 +1,4 @@
+import { storeConformance } from '../conformance/store.ts'
+import { DATABASES } from '../support/databases.ts'
+
+for (const database of DATABASES) storeConformance(database)
