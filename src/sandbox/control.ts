@@ -1,15 +1,31 @@
+import type { AppAction, AppOutcome } from './apps/actions.ts'
 import type { Fault } from './faults.ts'
+import type { Application, ApplicationOptions } from './oauth/applications.ts'
+import type { OauthStats } from './oauth/tally.ts'
 import type { PortalChanges } from './portal.ts'
 import { type HttpAnswer, htmlAnswer, plainAnswer } from './respond.ts'
 import type { SandboxStats } from './stats.ts'
 
+/** Who a portal is and where. */
+export interface PortalIdentity {
+  readonly memberId: string
+  /** Host and port. */
+  readonly domain: string
+  readonly clientEndpoint: string
+  readonly serverEndpoint: string
+}
+
 /** What the control addresses can do; the sandbox itself. */
 export interface Controls {
   stats(portal?: string, withLog?: boolean): SandboxStats
+  oauthStats(): OauthStats
+  identity(portal?: string): PortalIdentity
   fault(script: readonly Fault[]): void
   change(changes: PortalChanges, portal?: string): void
   rename(newHost: string, portal?: string): void
   advance(ms: number): void
+  addApplication(options: ApplicationOptions): Application
+  app(action: AppAction, portal?: string): Promise<AppOutcome>
 }
 
 /**
@@ -19,24 +35,33 @@ export interface Controls {
  * | request | does |
  * | --- | --- |
  * | `GET stats[?log=1]` | statistics, with the log of writes |
+ * | `GET oauth` | statistics of the authorization server |
+ * | `GET identity` | member id and addresses |
+ * | `GET bx24.js` | the stand-in for the `BX24` library |
  * | `POST faults` | a list of faults replaces the script |
  * | `POST portal` | changes a portal: `{"stopped": true}` |
  * | `POST rename` | `{"host": "127.0.0.2"}` |
  * | `POST advance` | `{"ms": 1000}` moves the clock |
+ * | `POST applications` | registers an application and answers with it, its secret included |
+ * | `POST apps` | `{"do": "install", "clientId": "…"}` and the like |
  */
-export function control(
+export async function control(
   controls: Controls,
   path: string,
   query: string,
   host: string,
   body: string,
-): HttpAnswer {
+): Promise<HttpAnswer> {
   const asked = new URLSearchParams(query)
   const portal = asked.get('portal') ?? host
   try {
     switch (path) {
       case '/__sandbox/stats':
         return plainAnswer(controls.stats(portal, asked.get('log') === '1'))
+      case '/__sandbox/oauth':
+        return plainAnswer(controls.oauthStats())
+      case '/__sandbox/identity':
+        return plainAnswer(controls.identity(portal))
       case '/__sandbox/faults':
         controls.fault(JSON.parse(body) as Fault[])
         return plainAnswer(true)
@@ -49,10 +74,17 @@ export function control(
       case '/__sandbox/advance':
         controls.advance(Number((JSON.parse(body) as { ms?: unknown }).ms))
         return plainAnswer(true)
+      case '/__sandbox/applications':
+        return plainAnswer(controls.addApplication(JSON.parse(body) as ApplicationOptions))
+      case '/__sandbox/apps':
+        return plainAnswer(await controls.app(JSON.parse(body) as AppAction, portal))
       default:
         return htmlAnswer(404)
     }
-  } catch {
-    return plainAnswer({ error: 'BAD_BODY', error_description: 'The body must be JSON.' }, 400)
+  } catch (error) {
+    if (error instanceof SyntaxError || error instanceof TypeError)
+      return plainAnswer({ error: 'BAD_BODY', error_description: 'The body must be JSON.' }, 400)
+    const text = error instanceof Error ? error.message : String(error)
+    return plainAnswer({ error: 'NOT_POSSIBLE', error_description: text }, 400)
   }
 }

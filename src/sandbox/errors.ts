@@ -25,6 +25,7 @@ const SYSTEM = {
   OVERLOAD_LIMIT: ['REST API is blocked due to overload.', 503],
   expired_token: ['The access token provided has expired.', 401],
   invalid_token: ['Unable to get application by token', 401],
+  PAYMENT_REQUIRED: ['Payment required', 401],
   NO_AUTH_FOUND: ['Wrong authorization data', 401],
   INVALID_CREDENTIALS: ['Invalid request credentials', 401],
   insufficient_scope: ['The request requires higher privileges than provided by the access token', 401],

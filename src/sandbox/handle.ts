@@ -1,10 +1,11 @@
+import { type Ending, ended, half, interrupted, spoil } from './endings.ts'
 import { RestFault, systemFault } from './errors.ts'
 import { type Fault, type FaultScript, Interruption, runsFirst } from './faults.ts'
 import { findMethod } from './methods/registry.ts'
 import { type Exchange, type NamedMethod, perform, recordSpent, refusal } from './perform.ts'
 import type { Portal } from './portal.ts'
 import { type Address, parseAddress, parseRequest, type RawRequest, type RestRequest } from './request.ts'
-import { errorAnswer, type HttpAnswer, htmlAnswer, successAnswer } from './respond.ts'
+import { errorAnswer, htmlAnswer, successAnswer } from './respond.ts'
 
 /** A request for a portal, read to its end. */
 export interface Arrival extends RawRequest {
@@ -13,12 +14,6 @@ export interface Arrival extends RawRequest {
   readonly source: string
   readonly secure: boolean
 }
-
-/** How a request ends: with an answer after a while, with a reset connection, or never. */
-export type Ending =
-  | { readonly kind: 'answer'; readonly answer: HttpAnswer; readonly delayMs: number }
-  | { readonly kind: 'reset' }
-  | { readonly kind: 'hang' }
 
 /**
  * Serves one request of a portal. The checks stand in this order: request counter, https, portal stopped, method,
@@ -38,7 +33,7 @@ export function handle(portal: Portal, faults: FaultScript, arrival: Arrival): E
     if (spoiled?.kind === 'refuse') throw refused(portal, refusal(spoiled))
     if (spoiled !== undefined && !runsFirst(spoiled)) throw new Interruption(spoiled)
     const ending = serve(portal, faults, address, arrival)
-    return spoiled === undefined ? ending : spoil(portal, ending, spoiled)
+    return spoiled === undefined ? ending : spoil(ending, spoiled, portal.settings.cutMs)
   } catch (error) {
     if (error instanceof Interruption) return interrupted(error.fault, portal.latencyMs)
     if (error instanceof RestFault)
@@ -87,7 +82,7 @@ function admit(
     if (named === undefined && switches.methodBeforeAuth) throw systemFault('ERROR_METHOD_NOT_FOUND')
     const credential = portal.credentials.authenticate(request.proof, switches.unknownToken)
     if (named === undefined) throw systemFault('ERROR_METHOD_NOT_FOUND')
-    if (credential.overloaded) throw systemFault('OVERLOAD_LIMIT')
+    if (portal.credentials.isOverloaded(credential)) throw systemFault('OVERLOAD_LIMIT')
     if (portal.freePlan) throw systemFault('ACCESS_DENIED', 'REST is available only on commercial plans.')
     const startMs = portal.now()
     const costs = { spent: new Map<string, number>(), seconds: 0, delayMs: 0, truncated: false }
@@ -104,33 +99,4 @@ function refused(portal: Portal, fault: RestFault): RestFault {
 
 function delayOf(exchange: Exchange): number {
   return exchange.portal.latencyMs + exchange.delayMs
-}
-
-/** A request must be over within a minute, or it is cut. https://apidocs.bitrix24.com/limits.html */
-function ended(answer: HttpAnswer, delayMs = 0, cutMs = Number.POSITIVE_INFINITY): Ending {
-  if (delayMs > cutMs) return { kind: 'answer', answer: htmlAnswer(504), delayMs: cutMs }
-  return { kind: 'answer', answer, delayMs }
-}
-
-/** What a fault that acts after the method makes of a good ending. */
-function spoil(portal: Portal, ending: Ending, fault: Fault): Ending {
-  if (ending.kind !== 'answer') return ending
-  if (fault.kind === 'truncate') return { ...ending, answer: half(ending.answer) }
-  if (fault.kind === 'slow') {
-    return ended(ending.answer, ending.delayMs + (fault.delayMs ?? 1000), portal.settings.cutMs)
-  }
-  return interrupted(fault, ending.delayMs)
-}
-
-function interrupted(fault: Fault, delayMs: number): Ending {
-  if (fault.kind === 'reset' || fault.kind === 'reset-after') return { kind: 'reset' }
-  if (fault.kind === 'hang') return { kind: 'hang' }
-  return ended(
-    htmlAnswer(fault.status ?? (fault.kind === 'html' ? 200 : 502)),
-    delayMs + (fault.delayMs ?? 0),
-  )
-}
-
-function half(answer: HttpAnswer): HttpAnswer {
-  return { ...answer, text: answer.text.slice(0, Math.floor(answer.text.length / 2)) }
 }

@@ -1,9 +1,11 @@
 import type { DataCounts } from './data.ts'
 import type { BucketHabits, RequestLimits } from './limits.ts'
+import type { ApplicationOptions } from './oauth/applications.ts'
+import { type OauthHabits, USUAL_OAUTH } from './oauth/habits.ts'
 import type { TimeHabits } from './time.ts'
 
 /** The points that the documentation leaves open, or on which its readers differ; each has the likelier default. */
-export interface Switches extends BucketHabits, TimeHabits {
+export interface Switches extends BucketHabits, TimeHabits, OauthHabits {
   /** HTTP status by error code, in place of the usual one: `{ INVALID_CREDENTIALS: 403 }`. */
   readonly statuses: Readonly<Record<string, number>>
   /** An unknown method is 404 before the credentials are looked at (true), or only after (false). */
@@ -26,6 +28,7 @@ export interface Switches extends BucketHabits, TimeHabits {
 }
 
 const USUAL: Switches = {
+  ...USUAL_OAUTH,
   statuses: {},
   methodBeforeAuth: true,
   totalUncounted: 'family',
@@ -65,6 +68,13 @@ export interface SandboxOptions extends Partial<DataCounts> {
   readonly cutMs?: number
   /** Serves https with a certificate made at start; see `Sandbox.certificate`. */
   readonly tls?: boolean
+  /** Applications that the authorization server knows from the start; more with `addApplication`. */
+  readonly applications?: readonly ApplicationOptions[]
+  /**
+   * Puts the authorization server on a port of its own, as the real one has its own host; 0 takes any free port.
+   * Without it `/oauth/token/` is answered at the portals' port.
+   */
+  readonly oauthPort?: number
   /** The clock, in milliseconds. */
   readonly now?: () => number
   readonly switches?: Partial<Switches>
@@ -80,6 +90,8 @@ export interface Settings {
   readonly latencyMs: number
   readonly cutMs: number
   readonly tls: boolean
+  readonly applications: readonly ApplicationOptions[]
+  readonly oauthPort: number | undefined
   readonly counts: DataCounts
   readonly switches: Switches
 }
@@ -88,6 +100,11 @@ export interface Settings {
 export function limitsOfPlan(plan: Plan): RequestLimits | 'off' {
   if (plan === 'self-hosted') return 'off'
   return plan === 'enterprise' ? { capacity: 250, drainPerSecond: 5 } : { capacity: 50, drainPerSecond: 2 }
+}
+
+/** `LICENSE_FAMILY` of a plan. */
+export function licenceFamily(plan: Plan): string {
+  return plan === 'enterprise' ? 'ent' : plan === 'standard' ? 'std' : 'selfhosted'
 }
 
 /** Fills in the defaults. */
@@ -102,6 +119,8 @@ export function settingsFrom(options: SandboxOptions): Settings {
     latencyMs: options.latencyMs ?? 0,
     cutMs: options.cutMs ?? 60_000,
     tls: options.tls ?? false,
+    applications: options.applications ?? [],
+    oauthPort: options.oauthPort,
     counts: {
       deals: options.deals ?? 120,
       leads: options.leads ?? 60,

@@ -1,6 +1,11 @@
+import { createHash } from 'node:crypto'
+import { Installations } from './apps/installations.ts'
 import { Credentials } from './credentials.ts'
 import { createData, type PortalData } from './data.ts'
 import { OperatingLedger, RequestBucket, type RequestLimits } from './limits.ts'
+import { OWN_APPLICATION } from './oauth/applications.ts'
+import type { Authority } from './oauth/authority.ts'
+import { OauthTally } from './oauth/tally.ts'
 import { limitsOfPlan, type Plan, type Settings } from './options.ts'
 import { type SandboxStats, Tally } from './stats.ts'
 import type { Row } from './table.ts'
@@ -11,9 +16,9 @@ export interface PortalChanges {
   readonly stopped?: boolean
   /** REST is not part of the plan: every call is answered with `ACCESS_DENIED`. */
   readonly freePlan?: boolean
-  /** Webhook secrets and access tokens that are blocked with `OVERLOAD_LIMIT`; replaces the list before. */
+  /** Webhook secrets and client ids that are blocked with `OVERLOAD_LIMIT`; replaces the list before. */
   readonly overloaded?: readonly string[]
-  /** Scopes by webhook secret or access token. A secret that is new becomes a webhook of user 1. */
+  /** Scopes by webhook secret or client id. A secret that is new becomes a webhook of user 1. */
   readonly scopes?: Readonly<Record<string, readonly string[]>>
   /** Access tokens that have run out. */
   readonly expired?: readonly string[]
@@ -24,12 +29,11 @@ export interface PortalChanges {
   readonly latencyMs?: number
 }
 
-/** An event handler as `event.bind` left it. */
-export interface EventHandler {
-  readonly event: string
-  readonly handler: string
-  readonly auth_type: string
-  readonly offline: number
+/** Where a portal is reached: its name at first, and how addresses are made of names. */
+export interface PortalPlace {
+  readonly name: string
+  /** The sandbox's own address, of which portals share the protocol and the port. */
+  readonly url: string
 }
 
 /** One portal: its data, its limits, who may call it and what it has seen. */
@@ -37,10 +41,16 @@ export class Portal {
   readonly data: PortalData
   readonly tally = new Tally()
   readonly ledger = new OperatingLedger()
-  readonly credentials = new Credentials()
+  readonly oauthTally = new OauthTally()
+  readonly credentials: Credentials
+  readonly installations: Installations
+  readonly authority: Authority
+  /** 32 hexadecimal digits that stay when the portal is renamed; the same for the same first name. */
+  readonly memberId: string
+  /** Host name today, with a port when that is not the sandbox's own. */
+  name: string
   readonly costs: Record<string, number>
   readonly settings: Settings
-  readonly handlers: EventHandler[] = []
   stopped = false
   freePlan = false
   plan: Plan
@@ -48,10 +58,23 @@ export class Portal {
   latencyMs: number
   readonly #now: () => number
   readonly #buckets = new Map<string, RequestBucket>()
+  readonly #sandboxUrl: string
+  #lastHandlerId = 0
 
-  constructor(settings: Settings, now: () => number) {
+  constructor(settings: Settings, now: () => number, authority: Authority, place: PortalPlace) {
     this.settings = settings
     this.#now = now
+    this.#sandboxUrl = place.url
+    this.name = place.name
+    this.memberId = createHash('md5').update(`sandbox ${place.name}`).digest('hex')
+    this.authority = authority
+    this.installations = new Installations(this, authority.applications)
+    this.credentials = new Credentials({
+      own: this.installations.find(OWN_APPLICATION),
+      authenticate: (token) => authority.authenticate(this, token),
+      expire: (token) => authority.expire(token),
+      find: (clientId) => this.installations.find(clientId),
+    })
     this.data = createData(settings.counts)
     this.costs = { ...settings.costs }
     this.plan = settings.plan
@@ -61,6 +84,27 @@ export class Portal {
 
   now(): number {
     return this.#now()
+  }
+
+  /** `http://127.0.0.1:PORT`. */
+  get url(): string {
+    const { protocol, port } = new URL(this.#sandboxUrl)
+    return `${protocol}//${/:\d+$/.test(this.name) || port === '' ? this.name : `${this.name}:${port}`}`
+  }
+
+  /** Host and port. */
+  get domain(): string {
+    return this.url.replace(/^https?:\/\//, '')
+  }
+
+  /** `client_endpoint`. */
+  get restUrl(): string {
+    return `${this.url}/rest/`
+  }
+
+  nextHandlerId(): number {
+    this.#lastHandlerId += 1
+    return this.#lastHandlerId
   }
 
   /** Counts a request from a source address; false when it is one too many. */
@@ -107,6 +151,8 @@ export class Portal {
       commands: Object.fromEntries(tally.commands),
       writes: tally.log.length,
       faults: { ...faults },
+      oauth: this.authority.stats(this),
+      events: structuredClone(tally.events),
       ...(withLog ? { log: [...tally.log] } : {}),
     }
   }

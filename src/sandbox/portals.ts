@@ -1,3 +1,4 @@
+import type { Authority } from './oauth/authority.ts'
 import type { Settings } from './options.ts'
 import { Portal } from './portal.ts'
 
@@ -10,11 +11,16 @@ export class Portals {
   readonly #moved = new Map<string, string>()
   readonly #settings: Settings
   readonly #now: () => number
+  readonly #authority: Authority
+  readonly #url: string
   readonly #home: string
 
-  constructor(settings: Settings, now: () => number) {
+  /** `url` is the sandbox's own address. */
+  constructor(settings: Settings, now: () => number, authority: Authority, url: string) {
     this.#settings = settings
     this.#now = now
+    this.#authority = authority
+    this.#url = url
     this.#home = homeOf(settings.host)
   }
 
@@ -44,12 +50,13 @@ export class Portals {
     }
     this.#moved.delete(name)
     this.#byHost.set(name, portal)
+    portal.name = newHost
   }
 
   #open(name: string): Portal {
     let portal = this.#byHost.get(name)
     if (portal === undefined) {
-      portal = new Portal(this.#settings, this.#now)
+      portal = new Portal(this.#settings, this.#now, this.#authority, { name, url: this.#url })
       this.#byHost.set(name, portal)
     }
     return portal

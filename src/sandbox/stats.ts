@@ -1,4 +1,6 @@
 import type { Json } from '../model/json.ts'
+import type { DeliveryCounts } from './apps/sender.ts'
+import type { OauthStats } from './oauth/tally.ts'
 import type { Row } from './table.ts'
 
 /** One write that was carried out. */
@@ -27,6 +29,10 @@ export interface SandboxStats {
   readonly writes: number
   /** Faults that have acted, by kind; for all portals of the sandbox together. */
   readonly faults: Readonly<Record<string, number>>
+  /** Codes and tokens of this portal. */
+  readonly oauth: OauthStats
+  /** Requests to event handlers, by event. */
+  readonly events: Readonly<Record<string, DeliveryCounts>>
   /** Every write, oldest first; only when asked for. */
   readonly log?: readonly WriteRecord[]
 }
@@ -37,6 +43,7 @@ export class Tally {
   failed = 0
   readonly refused: Record<string, number> = {}
   readonly commands = new Map<string, number>()
+  readonly events: Record<string, DeliveryCounts> = {}
   readonly log: WriteRecord[] = []
 
   refuse(code: string): void {

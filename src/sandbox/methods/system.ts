@@ -2,6 +2,8 @@ import type { Json } from '../../model/json.ts'
 import { SCOPES } from '../credentials.ts'
 import { RestFault } from '../errors.ts'
 import { type Answer, type Call, type MethodTable, param } from '../method.ts'
+import { applicationInfo, tokenInfo } from '../oauth/app-info.ts'
+import { licenceFamily } from '../options.ts'
 import { isoTime } from '../time.ts'
 
 /**
@@ -60,31 +62,21 @@ function feature({ params }: Call): Answer {
   return { result: { value: code.startsWith('rest_') ? 'Y' : 'N' } }
 }
 
-/** https://apidocs.bitrix24.com/api-reference/common/system/app-info.html */
+/**
+ * Where portal and authorization server share an address, this is the answer of both.
+ *
+ * https://apidocs.bitrix24.com/api-reference/common/system/app-info.html
+ */
 function appInfo(call: Call): Answer {
   const { portal, credential } = call
-  const family = portal.plan === 'enterprise' ? 'ent' : portal.plan === 'standard' ? 'std' : 'selfhosted'
-  if (credential.kind === 'webhook') {
-    if (portal.settings.switches.webhookAppInfo === 'denied') {
-      throw new RestFault('ACCESS_DENIED', 'Access denied! Application context required')
-    }
-    return { result: { SCOPE: granted(call), LICENSE: `en_${family}` } }
+  if (credential.kind === 'application') {
+    const more = portal.authority.shared && credential.expiresAtMs !== undefined ? tokenInfo(credential) : {}
+    return { result: { ...applicationInfo(credential), ...more } }
   }
-  return {
-    result: {
-      ID: 1,
-      CODE: 'local.sandbox',
-      VERSION: 1,
-      STATUS: 'L',
-      INSTALLED: true,
-      PAYMENT_EXPIRED: 'N',
-      DAYS: null,
-      LANGUAGE_ID: 'en',
-      LICENSE: `en_${family}`,
-      LICENSE_TYPE: family,
-      LICENSE_FAMILY: family,
-    },
+  if (portal.settings.switches.webhookAppInfo === 'denied') {
+    throw new RestFault('ACCESS_DENIED', 'Access denied! Application context required')
   }
+  return { result: { SCOPE: granted(call), LICENSE: `en_${licenceFamily(portal.plan)}` } }
 }
 
 function isYes(value: Json | undefined): boolean {

@@ -1,0 +1,107 @@
+import { BX24_SCRIPT } from './apps/bx24-script.ts'
+import { applicationPage, type PageParts } from './apps/pages.ts'
+import { type Controls, control } from './control.ts'
+import { type Ending, ended, underFaults } from './endings.ts'
+import type { FaultScript } from './faults.ts'
+import { handle } from './handle.ts'
+import type { Incoming } from './listener.ts'
+import { answerAppInfo } from './oauth/app-info.ts'
+import { answerAuthorize } from './oauth/authorize.ts'
+import { answerToken } from './oauth/token-endpoint.ts'
+import type { Portal } from './portal.ts'
+import { homeOf, type Portals } from './portals.ts'
+import { type HttpAnswer, htmlAnswer } from './respond.ts'
+
+/** What requests are answered from. */
+export interface Parts extends PageParts {
+  readonly portals: Portals
+  readonly faults: FaultScript
+  readonly controls: Controls
+}
+
+/** Answers a request at the portals' port. */
+export function routePortal(parts: Parts, incoming: Incoming): Ending | Promise<Ending> {
+  const { path, query, host, target } = incoming
+  if (path === '/__sandbox/bx24.js') return ended(script(BX24_SCRIPT))
+  if (path.startsWith('/__sandbox/')) {
+    return control(parts.controls, path, query, host, incoming.body.toString()).then((answer) =>
+      ended(answer),
+    )
+  }
+  if (parts.authority.shared && isTokenPath(path)) return token(parts, incoming)
+  const destination = parts.portals.at(host)
+  if ('movedTo' in destination)
+    return ended(htmlAnswer(302, movedLocation(destination.movedTo, host, incoming.secure, target)))
+  const { portal } = destination
+  if (/^\/oauth\/authorize\/?$/.test(path))
+    return ended(answerAuthorize(parts.authority, portal, paramsOf(incoming)))
+  if (path.startsWith('/apps/'))
+    return ended(applicationPage(parts, portal, { path, query, body: incoming.body.toString() }))
+  if (isForAuthority(parts, portal, incoming)) return appInfo(parts, incoming)
+  if (incoming.method === 'OPTIONS') return ended({ status: 200, contentType: 'text/html', text: '' })
+  return handle(portal, parts.faults, incoming)
+}
+
+/** Answers a request at the authorization server's own port. */
+export function routeAuthority(parts: Parts, incoming: Incoming): Ending {
+  if (isTokenPath(incoming.path)) return token(parts, incoming)
+  if (isAppInfoPath(incoming.path)) return appInfo(parts, incoming)
+  return ended(htmlAnswer(404))
+}
+
+function token(parts: Parts, incoming: Incoming): Ending {
+  return underFaults(parts.faults, parts.authority.settings, 'oauth.token', () =>
+    answerToken(parts.authority, paramsOf(incoming)),
+  )
+}
+
+function appInfo(parts: Parts, incoming: Incoming): Ending {
+  return underFaults(parts.faults, parts.authority.settings, 'oauth.app.info', () =>
+    answerAppInfo(parts.authority, incoming.path, incoming),
+  )
+}
+
+function isTokenPath(path: string): boolean {
+  return /^\/oauth\/token\/?$/.test(path)
+}
+
+function isAppInfoPath(path: string): boolean {
+  return /^\/rest\/app\.info(?:\.json|\.xml)?\/?$/i.test(path)
+}
+
+/** At a shared address `app.info` is the portal's, but for tokens of other portals it is the authorization server's. */
+function isForAuthority({ authority }: Parts, portal: Portal, incoming: Incoming): boolean {
+  if (!authority.shared || portal.name !== homeOf(authority.settings.host) || !isAppInfoPath(incoming.path))
+    return false
+  const token = /^bearer\s+(.+)$/i.exec(incoming.authorization)?.[1] ?? paramsOf(incoming).get('auth')
+  const pair = authority.grants.byAccess(token ?? '')
+  return pair !== undefined && pair.grant.installation.portal !== portal
+}
+
+/** Query and form together; the form wins. */
+function paramsOf({ query, contentType, body }: Incoming): URLSearchParams {
+  const params = new URLSearchParams(query)
+  const text = body.toString()
+  const fields = contentType.startsWith('application/json') ? jsonFields(text) : new URLSearchParams(text)
+  for (const [name, value] of fields) params.set(name, value)
+  return params
+}
+
+function jsonFields(text: string): [string, string][] {
+  try {
+    return Object.entries(JSON.parse(text) as object).map(([name, value]) => [name, String(value)])
+  } catch {
+    return []
+  }
+}
+
+/** https://apidocs.bitrix24.com/settings/how-to-call-rest-api/change-domen.html */
+function movedLocation(movedTo: string, host: string, secure: boolean, target: string): string {
+  const port = /:\d+$/.exec(host)?.[0] ?? ''
+  const newHost = /:\d+$/.test(movedTo) ? movedTo : `${movedTo}${port}`
+  return `${secure ? 'https' : 'http'}://${newHost}${target}`
+}
+
+function script(text: string): HttpAnswer {
+  return { status: 200, contentType: 'text/javascript; charset=utf-8', text }
+}
