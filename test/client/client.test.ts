@@ -392,3 +392,21 @@ describe('a client', () => {
     }
   })
 })
+
+describe('a thousand writes that keep coming while others are sent', () => {
+  it('are each sent once', async () => {
+    const { sandbox, b24 } = await open({ latencyMs: 3 }, { maxInFlight: 2 })
+    const writes: Promise<CallSettled>[] = []
+    const write = (i: number) => b24.send('crm.deal.add', { fields: { TITLE: `w${i}` } })
+    for (let i = 0; i < 500; i++) writes.push(write(i))
+    for (let i = 500; i < 1500; i++) {
+      writes.push(write(i))
+      if (i % 25 === 0) await sleep(2) // New ones come between the requests.
+    }
+    expect((await Promise.all(writes)).every(({ error }) => error === undefined)).toBe(true)
+    const titles = sandbox.stats(undefined, true).log?.map(({ title }) => title) ?? []
+    expect(titles).toHaveLength(1500)
+    expect(new Set(titles).size).toBe(1500)
+    expect(b24.stats().waiting).toBe(0)
+  })
+})

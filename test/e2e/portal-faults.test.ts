@@ -98,7 +98,7 @@ for (const { name, kind, skip } of BROKERS) {
     })
 
     it('answers a command whose deadline passed while the portal was slow', async () => {
-      const bench = await open({ sandbox: { latencyMs: 400 }, env: { BRIDGE_MAX_IN_FLIGHT: '1' } })
+      const bench = await open({ sandbox: { latencyMs: 1200 }, env: { BRIDGE_MAX_IN_FLIGHT: '1' } })
       const first = await bench.send({ method: 'server.time' })
       await eventually(() => expect(bench.sandbox.stats().requests).toBe(1))
       const late = await bench.ask(addDeal('late', { deadlineMs: 50 }))
@@ -140,6 +140,21 @@ for (const { name, kind, skip } of BROKERS) {
       expect(bench.repliesTo('m-1')[1]!.body).toEqual(first.body)
       expect(bench.sandbox.stats().writes).toBe(1)
       await bench.account({ twice: true })
+    })
+
+    it('runs a write once that was published twice at the same moment', async () => {
+      const bench = await open()
+      bench.sandbox.change({ latencyMs: 50 })
+      const command = addDeal('hasty')
+      await Promise.all([
+        bench.send(command, { messageId: 'm-5' }),
+        bench.send(command, { messageId: 'm-5' }),
+        bench.send(addDeal('other'), { messageId: 'm-5' }),
+      ])
+      await eventually(() => expect(bench.repliesTo('m-5')).toHaveLength(3))
+      const outcomes = bench.repliesTo('m-5').map(({ body }) => body.outcome)
+      expect(outcomes.sort()).toEqual(['done', 'done', 'failed'])
+      expect(bench.sandbox.stats().writes).toBe(1)
     })
 
     it('refuses another write under the same id, and keeps the first answer', async () => {

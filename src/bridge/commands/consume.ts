@@ -82,6 +82,8 @@ class QueueServer implements CommandConsumer {
   readonly #jobs: InHand = createInHand(REMEMBERED)
   readonly #stop = new AbortController()
   readonly #running = new Set<Promise<void>>()
+  /** Writes with a message id that are under way, by their key in the ledger. */
+  readonly #writing = new Map<string, Promise<unknown>>()
   #consumer: Consumer | undefined
 
   constructor(settings: ConsumeSettings) {
@@ -128,10 +130,17 @@ class QueueServer implements CommandConsumer {
     const generation = this.#settings.broker.state().reconnects
     const identity = message.messageId ?? requestHash(message)
     const twin = delivery.redelivered ? this.#jobs.claim(identity, generation) : undefined
-    if (twin !== undefined && (await twin.end)) {
-      delivery.ack()
-      this.#settings.log('command.twin', { queue: delivery.queue, messageId: message.messageId })
-      return
+    if (twin !== undefined) {
+      if (await twin.end) {
+        delivery.ack()
+        this.#settings.log('command.twin', { queue: delivery.queue, messageId: message.messageId })
+        return
+      }
+      if (this.#settings.broker.state().reconnects !== generation) {
+        // The connection broke once more meanwhile: whoever came by the new one takes over.
+        delivery.requeue()
+        return
+      }
     }
     let end: (replied: boolean) => void = () => undefined
     this.#jobs.add({
@@ -187,15 +196,36 @@ class QueueServer implements CommandConsumer {
       outcome = rejected(error)
     }
     const entry = command === undefined ? undefined : this.#entryFor(delivery, command)
+    const carryOut = () => this.#carryOut(delivery, command, outcome, entry)
+    return entry === undefined ? carryOut() : this.#oneAtATime(entry.key, carryOut)
+  }
+
+  /** A write that was published twice: the second waits, and finds the first one in the ledger. */
+  async #oneAtATime<T>(key: string, run: () => Promise<T>): Promise<T> {
+    for (let first = this.#writing.get(key); first !== undefined; first = this.#writing.get(key)) await first
+    const running = run()
+    this.#writing.set(
+      key,
+      running.catch(() => undefined),
+    )
+    return running.finally(() => this.#writing.delete(key))
+  }
+
+  async #carryOut(
+    delivery: Delivery,
+    command: Command | undefined,
+    failed: Outcome | undefined,
+    entry: LedgerEntry | undefined,
+  ): Promise<Omit<SettledReport, 'ms'>> {
     const replayed = entry === undefined ? undefined : await this.#fromLedger(entry)
     if (replayed?.reply !== undefined) {
       // Where the asker is now, not where it was: it may have been restarted with a new reply queue.
-      const again = { ...replayed.reply, address: this.#settings.replyAddress(message) }
+      const again = { ...replayed.reply, address: this.#settings.replyAddress(delivery.message) }
       await publishReply(this.#settings, delivery, again)
       delivery.ack()
       return this.#report(delivery, command, { kind: 'done', status: 200, attempts: 0 }, undefined, true)
     }
-    outcome ??= replayed?.outcome
+    let outcome = failed ?? replayed?.outcome
     let portal: Portal | undefined
     if (command !== undefined && outcome === undefined) {
       try {

@@ -12,8 +12,8 @@ export interface Job {
  * The commands that this process has in hand, and those that it has just ended. After a reconnection the broker hands
  * out again what was not acknowledged; such a twin is recognised here, waits for the first one and is not run anew.
  *
- * Only a message that the broker marks as redelivered, that came by a later connection, and that no other twin has
- * claimed already is taken for one.
+ * Only a message that the broker marks as redelivered, that came by a later connection, and that no other delivery by
+ * that connection has claimed already is taken for one. When that connection breaks too, the next twin claims it anew.
  */
 export interface InHand {
   add(job: Job): void
@@ -25,6 +25,8 @@ export interface InHand {
 /** Ended jobs are remembered up to `keep`, the oldest forgotten first. */
 export function createInHand(keep: number): InHand {
   const jobs = new Map<string, Job[]>()
+  /** The generation of the latest twin of a job. */
+  const claimed = new WeakMap<Job, number>()
   /** The last `keep` that ended; the oldest is overwritten. */
   const ended: Job[] = []
   let oldest = 0
@@ -63,8 +65,9 @@ export function createInHand(keep: number): InHand {
       })
     },
     claim(identity, generation) {
-      const job = jobs.get(identity)?.find((one) => one.generation < generation)
-      if (job !== undefined) drop(job)
+      // The latest one: an earlier message of the same content may have ended long ago.
+      const job = jobs.get(identity)?.findLast((one) => (claimed.get(one) ?? one.generation) < generation)
+      if (job !== undefined) claimed.set(job, generation)
       return job
     },
   }

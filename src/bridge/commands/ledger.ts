@@ -77,33 +77,33 @@ export function createLedger(store: LedgerStore, now: () => number): Ledger {
 
 /** One write in the ledger, from `started` to `done`. */
 export class LedgerEntry {
+  readonly key: string
   readonly hash: string
   readonly #ledger: Ledger
-  readonly #key: string
   /** `started` was written, so an end must be. */
   begun = false
 
   constructor(ledger: Ledger, key: string, hash: string) {
     this.#ledger = ledger
-    this.#key = key
+    this.key = key
     this.hash = hash
   }
 
   find(): ReturnType<Ledger['find']> {
-    return this.#ledger.find(this.#key)
+    return this.#ledger.find(this.key)
   }
 
   readonly started = async (): Promise<void> => {
-    await this.#ledger.started(this.#key, this.hash)
+    await this.#ledger.started(this.key, this.hash)
     this.begun = true
   }
 
   done(reply: KeptReply): Promise<void> {
-    return this.#ledger.done(this.#key, this.hash, reply)
+    return this.#ledger.done(this.key, this.hash, reply)
   }
 
   async forget(): Promise<void> {
-    if (this.begun) await this.#ledger.forget(this.#key)
+    if (this.begun) await this.#ledger.forget(this.key)
   }
 }
 
