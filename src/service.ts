@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import { consumeCommands } from './bridge/commands/consume.ts'
+import { type CommandConsumer, consumeCommands } from './bridge/commands/consume.ts'
 import { createLedger, type LedgerStore } from './bridge/commands/ledger.ts'
 import { createNativeContract } from './bridge/contracts/native.ts'
 import { type ChosenContract, chooseContract } from './bridge/contracts/select.ts'
@@ -44,6 +44,8 @@ export interface ServiceOptions {
 
 const PRUNE_MS = 10 * 60_000
 const RECHECK_MS = 2000
+/** For the replies to commands that did not end within the drain time. */
+const LAST_WORDS_MS = 3000
 
 /**
  * Builds the parts and ties them together. Resolves when commands are being taken.
@@ -89,6 +91,9 @@ async function start(
     embedded: () => ({ db: store.db, now: Date.now, logger: log }),
   })
   closing.push(() => broker.close())
+  let consumer: CommandConsumer | undefined
+  // What the closed connections to the portal cut off has an answer now: that it is unknown. It must get out.
+  closing.push(async () => void (await consumer?.drain(LAST_WORDS_MS)))
   const chosen = chooseContract({ ...config.contract, topology: config.topology }, config.maxBodyBytes)
   logger.info(summary(config, chosen, store), 'service.starting')
   await chosen.prepare(broker)
@@ -117,7 +122,7 @@ async function start(
 
   const ledger = createLedger(ledgerStore(store), Date.now)
   const shared = { broker, portals, ledger, now: Date.now, newId: randomUUID }
-  const consumer = await consumeCommands({
+  const served = await consumeCommands({
     ...shared,
     queue: chosen.commandQueue,
     prefetch: config.prefetch,
@@ -135,9 +140,10 @@ async function start(
       logger.warn(fields, event)
     },
   })
+  consumer = served
   const lanes = (): { domain: string; stats: LaneStats }[] =>
     portals.list().map(({ domain, lane }) => ({ domain, stats: lane.stats() }))
-  metrics.gauges(() => ({ lanes: lanes(), broker: broker.state(), inHand: consumer.inHand }))
+  metrics.gauges(() => ({ lanes: lanes(), broker: broker.state(), inHand: served.inHand }))
 
   const http = createHttpServer({
     host: config.http.host,
@@ -171,17 +177,17 @@ async function start(
   let stopping: Promise<boolean> | undefined
   async function stop(): Promise<boolean> {
     draining = true
-    logger.info({ inHand: consumer.inHand }, 'service.draining')
-    const drained = await consumer.drain(config.drainTimeoutMs)
+    logger.info({ inHand: served.inHand }, 'service.draining')
+    const drained = await served.drain(config.drainTimeoutMs)
     for (const close of closing.reverse())
       await close().catch((error) => logger.warn({ err: error }, 'close.failed'))
-    logger.info({ drained, inHand: consumer.inHand }, 'service.stopped')
+    logger.info({ drained, inHand: served.inHand }, 'service.stopped')
     return drained
   }
   return {
     url,
     lanes,
-    inHand: () => consumer.inHand,
+    inHand: () => served.inHand,
     stop() {
       stopping ??= stop()
       return stopping

@@ -61,6 +61,7 @@ export class Counter {
   #timeIsDue = false
   #renewAt = 0
   #turn: Promise<void> | undefined
+  #closed = false
   #pause: NodeJS.Timeout | undefined
   /** Why the last transaction failed, or `undefined` when it did not. */
   reason: string | undefined
@@ -111,14 +112,15 @@ export class Counter {
   /** Resolves when everything handed in so far has been written, or the database has failed. */
   async flush(): Promise<void> {
     while (this.#turn !== undefined || this.#hasWork()) {
-      if (this.#pause !== undefined) return
+      if (this.#pause !== undefined || this.#closed) return
       this.#schedule()
       await this.#turn
     }
   }
 
-  /** Ends it; call `flush` before. */
+  /** Ends it; call `flush` before. What is handed in later is not written: the leases are given back anyway. */
   close(): void {
+    this.#closed = true
     clearTimeout(this.#pause)
     this.#takers = []
   }
@@ -133,7 +135,7 @@ export class Counter {
   }
 
   #schedule(): void {
-    if (this.#turn !== undefined || this.#pause !== undefined) return
+    if (this.#turn !== undefined || this.#pause !== undefined || this.#closed) return
     this.#turn = nextTurn()
       .then(() => this.#work())
       .finally(() => {
@@ -179,6 +181,7 @@ export class Counter {
       publication.reject(nacked(publication.address, `the database failed: ${this.reason}`, error))
     }
     this.#dry.clear()
+    if (this.#closed) return
     this.#pause = setTimeout(() => {
       this.#pause = undefined
       this.#schedule()
