@@ -5,10 +5,13 @@
 
 export type { BatchAnswer, BatchInput, Client, ClientOptions, Params } from './client/client.ts'
 export { createClient, ref } from './client/client.ts'
+export type { OAuthCredentialOptions, StartTokens } from './client/credentials.ts'
+export { createOAuthCredential } from './client/credentials.ts'
 export type { LaneStats } from './client/lane/core.ts'
 export type { RequestReport } from './client/lane/lane.ts'
 export type { CallSettled } from './client/lane/work.ts'
 export type { ListOptions } from './client/list/pages.ts'
+export type { ApplicationSecret, AuthorizationServerOptions, TokenGrant } from './client/oauth.ts'
 export type { AnswerTime, CallAnswer, CallOptions, Priority } from './model/call.ts'
 export type { Authorization, Credential } from './model/credential.ts'
 export {

@@ -1,5 +1,6 @@
 import type { CallOptions } from '../model/call.ts'
 import type { BatchEntry } from '../model/command.ts'
+import type { Credential } from '../model/credential.ts'
 import { type BridgeError, CommandError, ConfigError } from '../model/errors.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import { parseRequestLimit, type RequestLimit } from '../model/limits.ts'
@@ -18,7 +19,9 @@ export interface ClientOptions
   extends TransportOptions,
     Omit<LaneOptions, 'transport' | 'credential' | 'limit'> {
   /** An incoming webhook: `https://example.bitrix24.com/rest/1/abc123def456/`. */
-  readonly webhook: string | Webhook
+  readonly webhook?: string | Webhook
+  /** Instead of a webhook: any other way to authorize, such as `createOAuthCredential` gives. */
+  readonly credential?: Credential
   /** `standard` (50/2, the default), `enterprise` (250/5), `off`, `X/Y`, or the numbers. */
   readonly limit?: string | RequestLimit | null
 }
@@ -78,8 +81,8 @@ export function ref(name: string, ...path: (string | number)[]): string {
  * the limit cannot be read.
  */
 export function createClient(options: ClientOptions): Client {
-  const { webhook, limit: asked, ...rest } = options
-  const credential = webhookCredential(typeof webhook === 'string' ? parseWebhook(webhook) : webhook)
+  const { webhook, credential: given, limit: asked, ...rest } = options
+  const credential = given ?? webhookCredential(readWebhook(webhook))
   const limit = readLimit(asked)
   const transport = createTransport({ connections: options.maxInFlight ?? 10, ...rest })
   const lane = createLane({ ...rest, transport, credential, ...(limit === undefined ? {} : { limit }) })
@@ -201,6 +204,11 @@ function needsRounding(value: unknown): boolean {
     return typeof value === 'function' || typeof value === 'symbol'
   if ('toJSON' in value) return true
   return Object.values(value).some(needsRounding)
+}
+
+function readWebhook(webhook: ClientOptions['webhook']): Webhook {
+  if (webhook === undefined) throw new ConfigError(['createClient needs a webhook, or a credential'])
+  return typeof webhook === 'string' ? parseWebhook(webhook) : webhook
 }
 
 function readLimit(limit: ClientOptions['limit']): RequestLimit | null | undefined {

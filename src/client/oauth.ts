@@ -1,0 +1,189 @@
+import { request } from 'undici'
+import { AuthError, type BridgeError, RestError, TransportError } from '../model/errors.ts'
+import { isJsonObject, type JsonObject } from '../model/json.ts'
+
+/** A pair of tokens as the authorization server gives it, with what it says about the installation. */
+export interface TokenGrant {
+  readonly accessToken: string
+  /** New at every renewal; the one that was used is dead from then on. */
+  readonly refreshToken: string
+  /** Milliseconds since 1970 on our clock. */
+  readonly expiresAt: number
+  readonly scope: readonly string[]
+  /** Where method calls go: `https://example.bitrix24.com/rest/`. */
+  readonly clientEndpoint: string
+  readonly serverEndpoint: string
+  /** The portal's permanent id. */
+  readonly memberId: string
+  /** Status letter of the application: L, F, D, T, P or S. */
+  readonly status: string
+  readonly userId: string | undefined
+}
+
+/** An application's name and secret at the authorization server. */
+export interface ApplicationSecret {
+  readonly clientId: string
+  readonly clientSecret: string
+}
+
+/** The authorization server: not the portal, a host of its own. */
+export interface AuthorizationServer {
+  /**
+   * A new pair for a refresh token. The old pair is dead as soon as the server has answered, so keep the new one
+   * before anything else. Never ask twice at once with the same token.
+   *
+   * Rejects with an `AuthError` (`invalid_grant`, `wrong_client`, `PAYMENT_REQUIRED` and the like: no use in
+   * repeating) or a `TransportError`; `sent: 'maybe'` means that the token may have been used up.
+   */
+  refresh(application: ApplicationSecret, refreshToken: string): Promise<TokenGrant>
+  /** The pair for a code of the consent page; a code lives 30 seconds and works once. Rejects as `refresh`. */
+  exchange(application: ApplicationSecret, code: string): Promise<TokenGrant>
+}
+
+/** Servers of Bitrix24's cloud. https://apidocs.bitrix24.com/settings/oauth/index.html */
+const CLOUD_SERVERS = ['https://oauth.bitrix.info', 'https://oauth.bitrix24.tech']
+
+export interface AuthorizationServerOptions {
+  /** `https://oauth.bitrix.info` unless told otherwise; any other than the cloud's must be in `allowed`. */
+  readonly origin?: string
+  /** Origins that the operator trusts besides the cloud's: the servers of self-hosted portals. */
+  readonly allowed?: readonly string[]
+  readonly timeoutMs?: number
+  readonly now: () => number
+}
+
+/**
+ * The authorization server at an origin. Does no I/O; throws a `RestError` `SERVER_NOT_ALLOWED` for an origin that
+ * nobody allowed, because secrets are sent there and addresses come from what portals and browsers post.
+ */
+export function createAuthorizationServer(options: AuthorizationServerOptions): AuthorizationServer {
+  const origin = originOf(options.origin ?? (CLOUD_SERVERS[0] as string))
+  if (
+    origin === undefined ||
+    ![...CLOUD_SERVERS, ...(options.allowed ?? []).map(originOf)].includes(origin)
+  ) {
+    throw new RestError('SERVER_NOT_ALLOWED', 'the authorization server is not one of those allowed', 403, {
+      hint: 'For a self-hosted portal the operator allows its server by setting.',
+    })
+  }
+  const ask = (grant: Record<string, string>): Promise<TokenGrant> => askForTokens(origin, grant, options)
+  return {
+    refresh: ({ clientId, clientSecret }, refreshToken) =>
+      ask({
+        grant_type: 'refresh_token',
+        client_id: clientId,
+        client_secret: clientSecret,
+        refresh_token: refreshToken,
+      }),
+    exchange: ({ clientId, clientSecret }, code) =>
+      ask({ grant_type: 'authorization_code', client_id: clientId, client_secret: clientSecret, code }),
+  }
+}
+
+/**
+ * Posts the form: secrets stay out of addresses and so out of logs. The server answers 200 with `error` in the body
+ * to a wrong secret, so the body decides.
+ *
+ * https://apidocs.bitrix24.com/settings/oauth/index.html
+ */
+async function askForTokens(
+  origin: string,
+  grant: Record<string, string>,
+  options: AuthorizationServerOptions,
+): Promise<TokenGrant> {
+  let status: number
+  let text: string
+  try {
+    const answer = await request(`${origin}/oauth/token/`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
+      body: new URLSearchParams(grant).toString(),
+      signal: AbortSignal.timeout(options.timeoutMs ?? 15_000),
+    })
+    status = answer.statusCode
+    text = await answer.body.text()
+  } catch (error) {
+    throw unreachable(error)
+  }
+  const body = parseObject(text)
+  if (body === undefined) {
+    throw new TransportError(
+      'UNEXPECTED_ANSWER',
+      `The authorization server answered HTTP ${status} without JSON`,
+      {
+        sent: 'maybe',
+        status,
+      },
+    )
+  }
+  if ('error' in body) throw refused(body, status)
+  return grantOf(body, options.now())
+}
+
+function grantOf(body: JsonObject, now: number): TokenGrant {
+  const text = (name: string): string => {
+    const value = body[name]
+    if (typeof value === 'string' && value !== '') return value
+    throw new TransportError('UNEXPECTED_ANSWER', `The authorization server's answer has no ${name}`, {
+      sent: 'maybe',
+    })
+  }
+  const seconds = Number(body.expires_in ?? 3600)
+  const user = body.user_id
+  return {
+    accessToken: text('access_token'),
+    refreshToken: text('refresh_token'),
+    expiresAt: now + (Number.isFinite(seconds) && seconds > 0 ? seconds : 3600) * 1000,
+    scope: String(body.scope ?? '')
+      .split(/[\s,]+/)
+      .filter((word) => word !== ''),
+    clientEndpoint: text('client_endpoint'),
+    serverEndpoint: typeof body.server_endpoint === 'string' ? body.server_endpoint : '',
+    memberId: text('member_id'),
+    status: typeof body.status === 'string' ? body.status : '',
+    userId: typeof user === 'string' || typeof user === 'number' ? String(user) : undefined,
+  }
+}
+
+/** https://apidocs.bitrix24.com/settings/oauth/error-codes.html */
+const HINTS: Readonly<Record<string, string>> = {
+  invalid_grant: 'Somebody must open the application on the portal once more, or authorize it again.',
+  wrong_client: 'The application id and secret do not belong together; set them again.',
+  invalid_client: 'The authorization server does not know this application, or it is not installed.',
+  payment_required: 'The subscription of the portal or the application has ended.',
+  not_installed: 'The application is not installed on this portal any more.',
+}
+
+function refused(body: JsonObject, status: number): BridgeError {
+  const code = String(body.error)
+  const description = typeof body.error_description === 'string' ? body.error_description : ''
+  const hint = HINTS[code.toLowerCase()]
+  return new AuthError(code, description, status === 200 ? 401 : status, hint === undefined ? {} : { hint })
+}
+
+function unreachable(error: unknown): TransportError {
+  const code = String((error as { code?: unknown }).code ?? (error as Error).name)
+  const unsent = /^(ECONNREFUSED|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|UND_ERR_CONNECT_TIMEOUT)$/.test(
+    code,
+  )
+  return new TransportError(
+    'AUTH_SERVER_UNREACHABLE',
+    `The authorization server cannot be reached (${code})`,
+    {
+      sent: unsent ? false : 'maybe',
+    },
+  )
+}
+
+function parseObject(text: string): JsonObject | undefined {
+  try {
+    const body: unknown = JSON.parse(text)
+    return isJsonObject(body) ? body : undefined
+  } catch {
+    return undefined
+  }
+}
+
+function originOf(text: string): string | undefined {
+  return URL.canParse(text) ? new URL(text).origin : undefined
+}
