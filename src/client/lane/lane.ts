@@ -30,7 +30,7 @@ export interface LaneOptions {
   readonly limit?: RequestLimit | null
   /** Requests that may be under way at once; default 10. */
   readonly maxInFlight?: number
-  /** Milliseconds that calls gather while a request is under way; default 20. */
+  /** Milliseconds that calls gather while requests are under way, under a limit for each of them; default 20. */
   readonly lingerMs?: number
   /** Predicted seconds of one batch at most; default 20, because the portal cuts a request at 60 s. */
   readonly maxBatchSeconds?: number

@@ -93,11 +93,13 @@ export function plan(state: LaneState, now: number): Plan {
 
 /**
  * How long work may gather. An idle lane with places to spare does not wait. With requests in flight it waits the
- * short linger; the emptier the bucket's reserve of places, the longer, up to the time that one place takes to come.
+ * short linger, under a limit once for each of them: commands arrive as their answers go out, and a full request saves
+ * a place. The emptier the bucket's reserve of places, the longer, up to the time that one place takes to come.
  */
 function lingerMs(state: LaneState, now: number): number {
-  const base = state.inFlight > 0 ? state.settings.lingerMs : 0
-  if (state.limit === null) return base
+  const { lingerMs: once } = state.settings
+  if (state.limit === null) return state.inFlight > 0 ? once : 0
+  const base = state.inFlight * once
   const half = safeCapacity(state.bucket, state.limit, now) / 2
   const scarcity = 1 - Math.min(1, freePlaces(state.bucket, state.limit, now) / half)
   return Math.max(base, (scarcity * 1000) / state.limit.drainPerSecond)
