@@ -11,7 +11,8 @@ export interface SandboxStats {
   readonly requests: number
   readonly refused: Readonly<Record<string, number>>
   readonly peakLevel: number
-  readonly writes: number
+  /** Calls carried out by method; a batch counts beside its commands. */
+  readonly commands: Readonly<Record<string, number>>
 }
 
 /** A sandbox portal in a process of its own. */

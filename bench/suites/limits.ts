@@ -76,7 +76,9 @@ async function measure(
   )
   if (replies.length !== COMMANDS || answered.size !== COMMANDS)
     throw new Error(`${replies.length} replies to ${answered.size} of ${COMMANDS} commands`)
-  const { requests, refused } = await sandbox.stats()
+  const { requests, refused, commands } = await sandbox.stats()
+  const carriedOut = commands['crm.deal.get']
+  if (carriedOut !== COMMANDS) throw new Error(`${carriedOut} calls for ${COMMANDS} commands`)
   return { seconds, requests, refused: Object.values(refused).reduce((sum, count) => sum + count, 0) }
 }
 
