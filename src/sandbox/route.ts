@@ -10,6 +10,7 @@ import { answerAuthorize } from './oauth/authorize.ts'
 import { answerToken } from './oauth/token-endpoint.ts'
 import type { Portal } from './portal.ts'
 import { homeOf, type Portals } from './portals.ts'
+import { parseRequest } from './request.ts'
 import { type HttpAnswer, htmlAnswer } from './respond.ts'
 
 /** What requests are answered from. */
@@ -33,6 +34,9 @@ export function routePortal(parts: Parts, incoming: Incoming): Ending | Promise<
   if ('movedTo' in destination)
     return ended(htmlAnswer(302, movedLocation(destination.movedTo, host, incoming.secure, target)))
   const { portal } = destination
+  // A frame and its portal recognise each other by the portal's one address.
+  if (/^\/(?:apps|oauth)\//.test(path) && /^localhost(?::|$)/i.test(host))
+    return ended(htmlAnswer(302, `${portal.url}${target}`))
   if (/^\/oauth\/authorize\/?$/.test(path))
     return ended(answerAuthorize(parts.authority, portal, paramsOf(incoming)))
   if (path.startsWith('/apps/'))
@@ -73,26 +77,17 @@ function isAppInfoPath(path: string): boolean {
 function isForAuthority({ authority }: Parts, portal: Portal, incoming: Incoming): boolean {
   if (!authority.shared || portal.name !== homeOf(authority.settings.host) || !isAppInfoPath(incoming.path))
     return false
-  const token = /^bearer\s+(.+)$/i.exec(incoming.authorization)?.[1] ?? paramsOf(incoming).get('auth')
-  const pair = authority.grants.byAccess(token ?? '')
+  const address = { method: 'app.info', format: 'json' } as const
+  const pair = authority.grants.byAccess(parseRequest(address, incoming).proof.token ?? '')
   return pair !== undefined && pair.grant.installation.portal !== portal
 }
 
-/** Query and form together; the form wins. */
+/** Query and form together; the form wins. Other bodies are not read. */
 function paramsOf({ query, contentType, body }: Incoming): URLSearchParams {
   const params = new URLSearchParams(query)
-  const text = body.toString()
-  const fields = contentType.startsWith('application/json') ? jsonFields(text) : new URLSearchParams(text)
-  for (const [name, value] of fields) params.set(name, value)
+  if (!contentType.startsWith('application/x-www-form-urlencoded')) return params
+  for (const [name, value] of new URLSearchParams(body.toString())) params.set(name, value)
   return params
-}
-
-function jsonFields(text: string): [string, string][] {
-  try {
-    return Object.entries(JSON.parse(text) as object).map(([name, value]) => [name, String(value)])
-  } catch {
-    return []
-  }
 }
 
 /** https://apidocs.bitrix24.com/settings/how-to-call-rest-api/change-domen.html */

@@ -127,6 +127,13 @@ describe('installing an application with pages', () => {
     expect((await callWith(sandbox, old)).body.error).toBe('invalid_token')
   })
 
+  it('shows its pages at the one address of the portal, also to who came by localhost', async () => {
+    const { sandbox } = await openBench({ ui: true })
+    const path = `/apps/install?client_id=${CLIENT_ID}`
+    const { status, headers } = await send(`${sandbox.url}${path}`, { headers: { host: 'localhost:1' } })
+    expect([status, headers.location]).toEqual([302, `${sandbox.url}${path}`])
+  })
+
   it('is not known to a portal where it did not happen', async () => {
     const { sandbox } = await openBench({ ui: true, options: { host: '0.0.0.0' } })
     await sandbox.app({ do: 'install', clientId: CLIENT_ID })

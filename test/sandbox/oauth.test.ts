@@ -248,6 +248,15 @@ describe('the token endpoint', () => {
     expect((await refresh(sandbox, pair.refresh)).status).toBe(200)
   })
 
+  it('reads forms, not JSON', async () => {
+    const sandbox = await openWithApplication()
+    const { refresh: token } = await newPair(sandbox)
+    const body = JSON.stringify({ grant_type: 'refresh_token', refresh_token: token })
+    const headers = { 'content-type': 'application/json' }
+    const reply = await send(`${sandbox.oauthUrl}/oauth/token/`, { body, headers })
+    expect([reply.status, reply.body.error]).toEqual([400, 'invalid_request'])
+  })
+
   it('leaves out expires and user_id where a switch says so', async () => {
     const sandbox = await openWithApplication({ switches: { sparseTokens: true } })
     const { body } = await refresh(sandbox, (await newPair(sandbox)).refresh)
