@@ -68,7 +68,7 @@ const LONG_FILES: Readonly<Record<string, string>> = {
 
 /** Files that hand a clock on as a default or start a program; everybody else is given the time. */
 const CLOCKS =
-  /^(?:service\.ts|cli\/.*|http\/server\.ts|client\/lane\/lane\.ts|sandbox\/(?:server|certificate)\.ts)$/
+  /^(?:service\.ts|cli\/.*|http\/server\.ts|client\/(?:credentials|lane\/lane)\.ts|sandbox\/(?:server|certificate)\.ts)$/
 
 const RULES: readonly Rule[] = [
   {

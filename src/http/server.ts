@@ -12,7 +12,7 @@ import { problemOf, refusal } from './problems.ts'
 import { createRuns } from './runs.ts'
 
 export type { CommandDoor } from './commands.ts'
-export type { HealthPart, HealthReport } from './health.ts'
+export type { HealthReport } from './health.ts'
 
 /** What the HTTP server is made with. */
 export interface HttpServerOptions {

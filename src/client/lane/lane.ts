@@ -1,13 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Authorization, Credential } from '../../model/credential.ts'
+import type { Credential } from '../../model/credential.ts'
 import { BridgeError, CommandError, StoreError, TransportError } from '../../model/errors.ts'
 import { type RequestLimit, STANDARD_LIMIT } from '../../model/limits.ts'
 import type { HttpAnswer, Transport } from '../transport.ts'
 import { type CoreOptions, LaneCore, type LaneStats } from './core.ts'
-import { decodeRequest, encodeRequest, type LaneRequest } from './exchange.ts'
+import { decodeRequest, type LaneRequest } from './exchange.ts'
 import type { LaneSettings, Plan } from './plan.ts'
-import { movedAgain, movedOrigin } from './renamed.ts'
+import { createPost } from './post.ts'
 import type { Waiting } from './waiting.ts'
 import { Withdrawals } from './withdrawals.ts'
 import type { Caller, CallSettled, Work } from './work.ts'
@@ -77,7 +77,7 @@ class RunningLane implements Lane {
   readonly #options: LaneOptions
   readonly #core: LaneCore
   readonly #now: () => number
-  #origin: string
+  readonly #post: (request: LaneRequest) => Promise<HttpAnswer>
   #pumping = false
   #timer: NodeJS.Timeout | undefined
   #sweeper: NodeJS.Timeout | undefined
@@ -88,7 +88,12 @@ class RunningLane implements Lane {
 
   constructor(options: LaneOptions) {
     this.#options = options
-    this.#origin = options.credential.origin
+    this.#post = createPost({
+      transport: options.transport,
+      origin: options.credential.origin,
+      onRepeat: () => this.#core.countRequest(this.#now()),
+      ...(options.onRenamed === undefined ? {} : { onRenamed: options.onRenamed }),
+    })
     this.#now = options.now ?? (() => performance.now())
     const limit = options.limit === undefined ? STANDARD_LIMIT : options.limit
     this.#limited = limit !== null
@@ -221,43 +226,6 @@ class RunningLane implements Lane {
     })
   }
 
-  /**
-   * Posts in the name of the request's credential. When the portal says that this has expired, it was refused before
-   * it ran: renewed once, it goes once more.
-   */
-  async #post(request: LaneRequest): Promise<HttpAnswer> {
-    const { credential } = request
-    const authorization = await credential.authorize()
-    const answer = await this.#postAs(request, authorization)
-    if (credential.renew === undefined || !saysExpired(answer)) return answer
-    if (!(await credential.renew(authorization))) return answer
-    const renewed = await credential.authorize()
-    this.#core.countRequest(this.#now())
-    return this.#postAs(request, renewed)
-  }
-
-  /**
-   * Posts, and when the portal says that it has moved, posts the same once more to the new address.
-   *
-   * https://apidocs.bitrix24.com/settings/how-to-call-rest-api/change-domen.html
-   */
-  async #postAs(request: LaneRequest, authorization: Authorization): Promise<HttpAnswer> {
-    const { path, body } = encodeRequest(request, authorization)
-    const from = this.#origin
-    const answer = await this.#options.transport.post(from, path, body)
-    if (!isRedirect(answer)) return answer
-    const origin = movedOrigin(from, answer.location)
-    // Of the requests that were under way together the first tells the news.
-    if (origin !== this.#origin) {
-      this.#origin = origin
-      this.#options.onRenamed?.(origin)
-    }
-    this.#core.countRequest(this.#now())
-    const second = await this.#options.transport.post(origin, path, body)
-    if (isRedirect(second)) throw movedAgain(origin)
-    return second
-  }
-
   /** Looks for passed deadlines; one look is planned at a time. */
   #sweepSoon(ms: number): void {
     if (this.#sweeper !== undefined) return
@@ -279,15 +247,6 @@ async function announce(request: LaneRequest): Promise<void> {
     if (promise !== undefined) hooks.push(promise)
   }
   if (hooks.length > 0) await Promise.all(hooks)
-}
-
-/** Access tokens live an hour. https://apidocs.bitrix24.com/settings/oauth/auto-renewal.html */
-function saysExpired({ status, text }: HttpAnswer): boolean {
-  return status === 401 && /"(?:expired_token|invalid_token)"/i.test(text.slice(0, 500))
-}
-
-function isRedirect({ status }: HttpAnswer): boolean {
-  return status >= 300 && status < 400
 }
 
 function aborted(signal: AbortSignal): CommandError {
