@@ -2,6 +2,7 @@ import { type Kysely, sql } from 'kysely'
 import { StoreError } from '../model/errors.ts'
 import { up as ledgerAndBuckets } from './migrations/0001-ledger-and-buckets.ts'
 import { up as embeddedBroker } from './migrations/0002-embedded-broker.ts'
+import { up as portalsAndTokens } from './migrations/0003-portals-and-tokens.ts'
 import { integer, key, makeTable, time } from './migrations/table.ts'
 
 interface Migration {
@@ -14,6 +15,7 @@ interface Migration {
 export const MIGRATIONS: readonly Migration[] = [
   { id: 1, name: 'ledger-and-buckets', up: ledgerAndBuckets },
   { id: 2, name: 'embedded-broker', up: embeddedBroker },
+  { id: 3, name: 'portals-and-tokens', up: portalsAndTokens },
 ]
 
 interface MigrationTables {

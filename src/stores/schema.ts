@@ -7,6 +7,17 @@ export interface StoreTables {
   embedded_exchanges: EmbeddedExchangesTable
   embedded_bindings: EmbeddedBindingsTable
   embedded_messages: EmbeddedMessagesTable
+  portals: PortalsTable
+  portal_aliases: PortalAliasesTable
+  applications: ApplicationsTable
+  installations: InstallationsTable
+  tokens: TokensTable
+  spare_tokens: SpareTokensTable
+  application_tokens: ApplicationTokensTable
+  webhooks: WebhooksTable
+  secrets: SecretsTable
+  secret_keys: SecretKeysTable
+  leases: LeasesTable
 }
 
 /** Commands that were begun and how they ended. */
@@ -33,6 +44,128 @@ export interface StoreOwnerTable {
   host: string
   pid: number
   seen_at: number
+}
+
+/** Portals by their permanent id. */
+export interface PortalsTable {
+  member_id: string
+  domain: string
+  client_endpoint: string
+  server_endpoint: string | null
+  request_limit: string | null
+  state: 'active' | 'suspended'
+  reason: string | null
+  next_try: number | null
+  created_at: number
+  updated_at: number
+}
+
+export interface PortalAliasesTable {
+  alias: string
+  member_id: string
+}
+
+export interface ApplicationsTable {
+  client_id: string
+  name: string
+  /** Sealed. */
+  client_secret: string
+  created_at: number
+  updated_at: number
+}
+
+export interface InstallationsTable {
+  member_id: string
+  client_id: string
+  status: string | null
+  /** Words with commas between them. */
+  scope: string
+  version: string | null
+  user_id: string | null
+  created_at: number
+  updated_at: number
+}
+
+/** One row a user of an application on a portal. */
+export interface TokensTable {
+  /** Portal, application and user in one. */
+  id: string
+  member_id: string
+  client_id: string
+  user_id: string
+  /** Sealed, both. */
+  access_token: string
+  refresh_token: string | null
+  expires_at: number | null
+  scope: string
+  status: string | null
+  /** Rises with every pair that is stored. */
+  version: number
+  /** Rises with every claim and every pair from outside; what was begun under an older one may not write. */
+  epoch: number
+  lease_owner: string | null
+  lease_until: number | null
+  state: 'active' | 'dead'
+  reason: string | null
+  created_at: number
+  renewed_at: number
+}
+
+/** Pairs that are not in use, for the day when the one in use is lost. */
+export interface SpareTokensTable {
+  id: string
+  token_id: string
+  member_id: string
+  client_id: string
+  user_id: string
+  source: 'orphan' | 'event'
+  /** Sealed, both. */
+  access_token: string
+  refresh_token: string | null
+  expires_at: number | null
+  created_at: number
+}
+
+/** By which event requests prove their origin; kept as fingerprints. */
+export interface ApplicationTokensTable {
+  member_id: string
+  fingerprint: string
+  client_id: string | null
+  label: string
+  created_at: number
+}
+
+export interface WebhooksTable {
+  /** Fingerprint of the address. */
+  id: string
+  member_id: string | null
+  domain: string
+  user_id: string
+  name: string
+  /** Sealed. */
+  url: string
+  created_at: number
+}
+
+/** Secrets of the program itself, sealed. */
+export interface SecretsTable {
+  name: string
+  value: string
+}
+
+/** The keys that may have sealed something here, each with a text that only it can open. */
+export interface SecretKeysTable {
+  kid: string
+  canary: string
+  added_at: number
+}
+
+/** Who is the only one to do something, and until when. */
+export interface LeasesTable {
+  name: string
+  owner: string
+  until: number
+  fence: number
 }
 
 /** The embedded broker's tables; it states its needs itself, in `brokers/embedded/tables.ts`, and the two must match. */

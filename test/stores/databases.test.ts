@@ -1,4 +1,8 @@
+import { portalStoreConformance } from '../conformance/portal-store.ts'
 import { storeConformance } from '../conformance/store.ts'
 import { DATABASES } from '../support/databases.ts'
 
-for (const database of DATABASES) storeConformance(database)
+for (const database of DATABASES) {
+  storeConformance(database)
+  portalStoreConformance(database)
+}
