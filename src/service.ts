@@ -18,7 +18,9 @@ import { maskSecrets, maskWebhook } from './model/webhook.ts'
 import { openStore } from './stores/open.ts'
 import { loadBuckets, saveBucket } from './stores/queries/buckets.ts'
 import { findLedgerEntries, forget, markDone, markStarted, pruneLedger } from './stores/queries/ledger.ts'
+import type { Secrets } from './stores/secrets.ts'
 import type { Store } from './stores/store.ts'
+import { unlockStore } from './stores/unlock.ts'
 
 /** A running bridge. */
 export interface Service {
@@ -80,6 +82,12 @@ async function start(
     onLost: () => onFatal?.('another process has taken the store over'),
   })
   closing.push(() => store.close())
+  const secrets: Secrets = await unlockStore(store, {
+    address: config.store,
+    given: config.secretKey,
+    production: config.production,
+    now: Date.now,
+  })
   const broker = await openBroker(config.broker.kind === 'embedded' ? 'embedded' : config.broker.url, {
     amqp: {
       name: `b24-bridge/${instance}`,
@@ -95,7 +103,7 @@ async function start(
   // What the closed connections to the portal cut off has an answer now: that it is unknown. It must get out.
   closing.push(async () => void (await consumer?.drain(LAST_WORDS_MS)))
   const chosen = chooseContract({ ...config.contract, topology: config.topology }, config.maxBodyBytes)
-  logger.info(summary(config, chosen, store), 'service.starting')
+  logger.info(summary(config, chosen, store, secrets.active), 'service.starting')
   await chosen.prepare(broker)
 
   const transport = createTransport({
@@ -196,7 +204,12 @@ async function start(
 }
 
 /** What an operator wants to see first; secrets are masked. */
-function summary(config: Config, chosen: ChosenContract, store: Store): Record<string, unknown> {
+function summary(
+  config: Config,
+  chosen: ChosenContract,
+  store: Store,
+  secretKey: string,
+): Record<string, unknown> {
   return {
     contract: chosen.contract.name,
     broker: config.broker.kind === 'embedded' ? 'embedded' : maskSecrets(config.broker.url),
@@ -206,6 +219,7 @@ function summary(config: Config, chosen: ChosenContract, store: Store): Record<s
     commandQueue: chosen.commandQueue,
     prefetch: config.prefetch,
     adminToken: config.adminToken === undefined ? 'not set' : 'set',
+    secretKey,
   }
 }
 

@@ -57,7 +57,7 @@ export type ContractConfig =
 /** All settings of one process, checked. Holds secrets: never log it; show `Reading.settings` instead. */
 export interface Config {
   readonly broker: BrokerAddress
-  /** Address of the store: `sqlite:FILE`. */
+  /** Address of the store: `sqlite:FILE`, `postgres://…` and the like; may hold a password. */
   readonly store: string
   readonly portal: Webhook | undefined
   /** `null` for a portal without a request limit. */
@@ -74,6 +74,14 @@ export interface Config {
     readonly corsHosts: readonly string[]
   }
   readonly adminToken: string | undefined
+  /** Where the rest of the world reaches the HTTP side, without the last slash. */
+  readonly publicUrl: string | undefined
+  /** Keys that seal the secrets in the store, `name:base64` with commas between them. */
+  readonly secretKey: string | undefined
+  /** No key is made by itself. */
+  readonly production: boolean
+  /** Origins of authorization servers that are trusted besides the cloud's. */
+  readonly oauthServers: readonly string[]
   /** An additional certificate authority: its file, by full path, and the PEM text in it. */
   readonly tlsCa: CertificateAuthority | undefined
   readonly ledgerRetentionMs: number
@@ -111,6 +119,10 @@ export function buildConfig(parts: ConfigParts): Config {
     prefetch: values.prefetch,
     http: { ...values.http, allowedHosts: values.allowedHosts, corsHosts: values.corsHosts ?? [] },
     adminToken: values.adminToken,
+    publicUrl: values.publicUrl,
+    secretKey: values.secretKey,
+    production: values.production,
+    oauthServers: values.oauthServers ?? [],
     tlsCa: parts.tlsCa,
     ledgerRetentionMs: values.ledgerRetention * 3_600_000,
     drainTimeoutMs: values.drainTimeout * 1000,

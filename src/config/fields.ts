@@ -26,6 +26,7 @@ export interface Field<T = unknown> {
 }
 
 const CONNECTIONS = 'Connections'
+const PORTALS = 'Portals and secrets'
 const QUEUES = 'Contract and queues'
 const SENDING = 'Calls to the portal'
 const SERVICE = 'Service'
@@ -59,7 +60,8 @@ export const FIELDS = {
     flag: '--store <address>',
     kind: kind.store,
     default: 'sqlite:./data/bridge.db',
-    about: 'Where the bridge remembers commands, replies and dead letters.',
+    secret: true,
+    about: 'Where the bridge remembers portals, tokens, commands, replies and dead letters.',
     older: { 'bitrix24-bridge': ['DB_URL', 'DB_DRIVER', 'DB_NAME'] },
   },
   portal: {
@@ -122,6 +124,39 @@ export const FIELDS = {
     defaultNote: 'none',
     about: 'Web pages of these hosts may read the HTTP answers, separated by commas.',
     older: { 'bitrix24-bridge': ['CORS_HOSTS'] },
+  },
+
+  publicUrl: {
+    group: PORTALS,
+    env: 'BRIDGE_PUBLIC_URL',
+    flag: '--public-url <url>',
+    kind: kind.publicUrl,
+    about: 'Where browsers and portals reach the HTTP side from outside; needed to install applications.',
+  },
+  secretKey: {
+    group: PORTALS,
+    env: 'BRIDGE_SECRET_KEY',
+    flag: '--secret-key <keys>',
+    kind: kind.secretKeys,
+    defaultNote: 'the file `secret.key` beside an SQLite store, made when it is missing',
+    secret: true,
+    about: 'Seals tokens, webhooks and client secrets in the store; a database on a server needs it.',
+  },
+  production: {
+    group: PORTALS,
+    env: 'BRIDGE_PRODUCTION',
+    flag: '--production <yes>',
+    kind: kind.boolean,
+    default: 'false',
+    about: 'Others depend on this installation: it does not start without `BRIDGE_SECRET_KEY`.',
+  },
+  oauthServers: {
+    group: PORTALS,
+    env: 'BRIDGE_OAUTH_SERVERS',
+    flag: '--oauth-servers <urls>',
+    kind: kind.origins,
+    defaultNote: "only the cloud's",
+    about: "Authorization servers of self-hosted portals that are trusted besides the cloud's.",
   },
 
   contract: {

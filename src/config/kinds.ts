@@ -111,11 +111,54 @@ export const broker: Kind<BrokerAddress> = {
   },
 }
 
-/** A file of the embedded database. */
+/** A file of the embedded database, or a database on a server. Never repeated: it may hold a password. */
 export const store: Kind<string> = {
-  is: 'sqlite: and a file, such as sqlite:./data/bridge.db',
-  parse: (input) => (/^sqlite:./.test(input) ? { value: input } : { fault: `must be ${store.is}` }),
-  show: (value) => value,
+  is: 'sqlite: and a file, such as sqlite:./data/bridge.db, or an address such as postgres://user:password@host/database (also mysql, mariadb, mssql)',
+  parse: (input) => {
+    const known =
+      /^sqlite:./.test(input) || /^(?:postgres(?:ql)?|mysql|mariadb|mssql|sqlserver):\/\/./i.test(input)
+    return known ? { value: input } : { fault: `must be ${store.is}` }
+  },
+  show: (value) => (value.startsWith('sqlite:') ? value : maskUrl(value)),
+}
+
+/** Keys that seal, `name:base64`, the active one first. */
+export const secretKeys: Kind<string> = {
+  is: 'one or several keys such as k1:… with commas between them, the active one first, each a name and 32 bytes in base64: `echo "k1:$(openssl rand -base64 32)"`',
+  parse: (input) => {
+    const keys = input.split(',').map((one) => one.trim())
+    const good = keys.every((key) => {
+      const base64 = /^[A-Za-z\d-]{1,32}:([A-Za-z\d+/_-]+={0,2})$/.exec(key)?.[1]
+      return base64 !== undefined && Buffer.from(base64, 'base64').length === 32
+    })
+    return good ? { value: keys.join(',') } : { fault: `must be ${secretKeys.is}` }
+  },
+  show: () => 'set',
+}
+
+/** Origins of authorization servers. */
+export const origins: Kind<readonly string[]> = {
+  is: 'addresses of servers such as https://oauth.example.com, separated by commas',
+  parse: (input) => {
+    const urls = input.split(',').filter((one) => one.trim() !== '')
+    const value = urls.map((one) => originOf(one.trim()) ?? '')
+    return value.includes('') || value.length === 0 ? { fault: `must be ${origins.is}` } : { value }
+  },
+  show: (value) => value.join(','),
+}
+
+/** The address under which the rest of the world reaches us, without the last slash. */
+export const publicUrl: Kind<string> = {
+  is: 'an address such as https://bridge.example.com, with https unless it is on this machine',
+  parse: (input) => {
+    const url = URL.canParse(input.trim()) ? new URL(input.trim()) : undefined
+    const near = url !== undefined && /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(url.hostname)
+    const safe = url?.protocol === 'https:' || (url?.protocol === 'http:' && near)
+    if (url === undefined || !safe || url.search !== '' || url.hash !== '' || url.username !== '')
+      return { fault: `must be ${publicUrl.is}` }
+    return { value: `${url.origin}${url.pathname.replace(/\/+$/, '')}` }
+  },
+  show: String,
 }
 
 /** The URL of an incoming webhook. */
@@ -173,6 +216,12 @@ export function maskUrl(address: string): string {
   const url = new URL(address)
   const user = url.username === '' ? '' : `${url.username}${url.password === '' ? '' : ':•••'}@`
   return `${url.protocol}//${user}${url.host}${url.pathname}${url.search === '' ? '' : '?•••'}`
+}
+
+function originOf(text: string): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  const bare = url !== undefined && /^https?:$/.test(url.protocol) && /^\/?$/.test(url.pathname)
+  return bare && url.username === '' && url.search === '' ? url.origin : undefined
 }
 
 function bounds(min: number, max: number): string {

@@ -209,7 +209,7 @@ describe('faults', () => {
       BRIDGE_PORTAL: 'https://example.bitrix24.com/rest/x/topsecret123/',
       BRIDGE_ADMIN_TOKEN: 'topsecret123 and more',
       BRIDGE_REST: WEBHOOK,
-      BRIDGE_STORE: 'postgres://me:topsecret123@db/x',
+      BRIDGE_STORE: 'oracle://me:topsecret123@db/x',
     })
     expect(faults).toHaveLength(5)
     expect(faults.join()).not.toContain('topsecret123')
