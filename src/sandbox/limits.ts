@@ -33,6 +33,12 @@ export class RequestBucket {
     return allowed
   }
 
+  /** The level at a moment. */
+  levelAt(nowMs: number, limits: RequestLimits, habits: BucketHabits): number {
+    this.#drain(nowMs, limits.drainPerSecond, habits.drain)
+    return this.level
+  }
+
   #drain(nowMs: number, drainPerSecond: number, drain: BucketHabits['drain']): void {
     if (this.level === 0) {
       this.#drainedAtMs = nowMs

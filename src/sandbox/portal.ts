@@ -139,6 +139,11 @@ export class Portal {
     Object.assign(this.costs, changes.costs)
   }
 
+  #levelOf(bucket: RequestBucket): number {
+    const { limits } = this
+    return limits === 'off' ? 0 : bucket.levelAt(this.now(), limits, this.settings.switches)
+  }
+
   stats(faults: Readonly<Record<string, number>>, withLog: boolean): SandboxStats {
     const { tally } = this
     const buckets = [...this.#buckets.values()]
@@ -146,7 +151,7 @@ export class Portal {
       requests: tally.requests,
       refused: { ...tally.refused },
       failed: tally.failed,
-      level: Math.max(0, ...buckets.map((bucket) => bucket.level)),
+      level: Math.max(0, ...buckets.map((bucket) => this.#levelOf(bucket))),
       peakLevel: Math.max(0, ...buckets.map((bucket) => bucket.peak)),
       commands: Object.fromEntries(tally.commands),
       writes: tally.log.length,

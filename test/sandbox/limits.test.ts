@@ -39,6 +39,14 @@ describe('the request counter', () => {
     })
   })
 
+  it('shows the level of the moment, also while no request comes', async () => {
+    const sandbox = await open(limited('standard'))
+    await burst(sandbox, 20)
+    expect(sandbox.stats().level).toBe(20)
+    sandbox.advance(3000)
+    expect(sandbox.stats()).toMatchObject({ level: 14, peakLevel: 20 })
+  })
+
   it('is that of the standard plan unless told otherwise', async () => {
     await using sandbox = await createSandbox(frozenClock())
     expect(await burst(sandbox, 52)).toEqual([...good(51), 503])
