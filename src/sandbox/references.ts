@@ -39,7 +39,7 @@ function substitute(text: string, sections: Sections): Json {
 }
 
 function lookUp(reference: string, sections: Sections): Json {
-  const section = /^\$([a-z]+)/.exec(reference)?.[1] as keyof Sections
+  const section = /^\$(result|error|total|next|time)/.exec(reference)?.[1] as keyof Sections
   let value: Json = Object.fromEntries(sections[section])
   for (const part of reference.matchAll(/\[([^\]]*)\]/g)) {
     const deeper = step(value, part[1] ?? '')

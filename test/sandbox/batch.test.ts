@@ -190,6 +190,8 @@ describe('a reference', () => {
     const ghost = await echo('$result[ghost][ID]')
     expect(Object.keys(ghost.v)).toEqual(['user', 'deals', 'add'])
     expect((await echo('$result[bad][ID]')).v).toEqual(ghost.v)
+    // The word may go on: what counts is how it begins.
+    expect((await echo('$results[ghost]')).v).toEqual(ghost.v)
     const short = await echo('$result[deals][50][ID]')
     expect(short.v).toEqual(short.result.result.deals)
   })
