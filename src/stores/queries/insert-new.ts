@@ -46,6 +46,7 @@ async function insertReturning(
  */
 async function insertCounting(db: Rows, table: string, key: string, rows: readonly Row[]): Promise<string[]> {
   const keys = rows.map((row) => String(row[key]))
+  if (rows.length === 1) return (await insertCount(db, table, key, rows)) === 1 ? keys : []
   if (db.isTransaction) throw new Error('Here insertNew needs transactions of its own')
   try {
     const count = await inTransaction(db, async (one) => {
