@@ -3,6 +3,8 @@ import {
   PostgresAdapter,
   PostgresDriver,
   PostgresIntrospector,
+  type PostgresPool,
+  type PostgresPoolClient,
   PostgresQueryCompiler,
   sql,
 } from 'kysely'
@@ -56,7 +58,7 @@ export function postgresDialect(address: ServerAddress): Dialect {
   }
 }
 
-function createPool(address: ServerAddress): pg.Pool {
+function createPool(address: ServerAddress): PostgresPool {
   const { tls } = address
   const pool = new pg.Pool({
     host: address.socket ?? address.host,
@@ -84,5 +86,31 @@ function createPool(address: ServerAddress): pg.Pool {
   // Without a listener a lost connection would end the process; the statement on it says what is to be said.
   pool.on('error', () => {})
   pool.on('connect', (client) => client.on('error', () => {}))
-  return pool
+  return {
+    connect: async () => impatient(await pool.connect()),
+    end: () => pool.end(),
+  }
+}
+
+/** Kysely knows a connection by its object: one wrapper each. */
+const wrappers = new WeakMap<pg.PoolClient, PostgresPoolClient>()
+
+/** The connection, left when a server went silent: the statement may still be at work on it. */
+function impatient(client: pg.PoolClient): PostgresPoolClient {
+  const known = wrappers.get(client)
+  if (known !== undefined) return known
+  let silent = false
+  const wrapper = {
+    async query(statement: string, values: readonly unknown[]) {
+      try {
+        return await client.query(statement, [...values])
+      } catch (error) {
+        silent ||= error instanceof Error && error.message === 'Query read timeout'
+        throw error
+      }
+    },
+    release: () => client.release(silent),
+  } as unknown as PostgresPoolClient
+  wrappers.set(client, wrapper)
+  return wrapper
 }
