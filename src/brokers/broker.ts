@@ -43,6 +43,8 @@ export interface Delivery {
   readonly redelivered: boolean
   /** Times handed out before, where the broker counts (quorum queues, embedded); otherwise 0 or 1. */
   readonly deliveryCount: number
+  /** The channel it came by has ended: the broker hands the message out again, and settling it here has no effect. */
+  readonly lost: boolean
   /** Done with it. Silently without effect when the connection it came by is gone: the broker has requeued it. */
   ack(): void
   /** Hands it back unharmed, at once or after `delayMs` where the broker can delay (embedded; RabbitMQ ignores it). */

@@ -127,36 +127,26 @@ class QueueServer implements CommandConsumer {
   async #take(delivery: Delivery): Promise<void> {
     const startedAt = this.#settings.now()
     const { message } = delivery
-    const generation = this.#settings.broker.state().reconnects
     const identity = message.messageId ?? requestHash(message)
-    const twin = delivery.redelivered ? this.#jobs.claim(identity, generation) : undefined
+    const twin = delivery.redelivered ? this.#jobs.claim(identity, delivery) : undefined
     if (twin !== undefined) {
       if (await twin.end) {
         delivery.ack()
+        if (!delivery.lost) this.#jobs.forget(twin)
         this.#settings.log('command.twin', { queue: delivery.queue, messageId: message.messageId })
         return
       }
-      if (this.#settings.broker.state().reconnects !== generation) {
-        // The connection broke once more meanwhile: whoever came by the new one takes over.
-        delivery.requeue()
-        return
-      }
+      // The channel broke once more meanwhile: whoever came by the new one takes over.
+      if (delivery.lost) return
     }
-    let end: (replied: boolean) => void = () => undefined
-    this.#jobs.add({
-      identity,
-      generation,
-      end: new Promise((resolve) => {
-        end = resolve
-      }),
-    })
+    const job = this.#jobs.add(identity, delivery)
     try {
       const report = await this.#process(delivery)
-      end(report.outcome !== 'requeued')
+      job.finish(report.outcome !== 'requeued')
       this.#settings.onSettled({ ...report, ms: this.#settings.now() - startedAt })
     } catch (error) {
       const set = isForeign(error) && (await this.#setAside(delivery, error))
-      end(set)
+      job.finish(set)
       if (set) return
       await this.#pause()
       delivery.requeue()

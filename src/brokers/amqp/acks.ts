@@ -26,6 +26,11 @@ export class AckWindow {
     this.#channel = channel
   }
 
+  /** Nothing is sent any more. */
+  get closed(): boolean {
+    return this.#closed
+  }
+
   ack(tag: number): void {
     if (this.#closed) return
     this.outstanding--

@@ -12,7 +12,8 @@ export class AmqpDelivery implements Delivery {
   readonly redelivered: boolean
   readonly deliveryCount: number
   readonly #tag: number
-  #acks: AckWindow | undefined
+  readonly #acks: AckWindow
+  #settled = false
 
   constructor(raw: RawMessage, queue: string, acks: AckWindow) {
     const fields = raw.fields as unknown as {
@@ -31,13 +32,19 @@ export class AmqpDelivery implements Delivery {
     this.#acks = acks
   }
 
+  get lost(): boolean {
+    return this.#acks.closed
+  }
+
   ack(): void {
-    this.#acks?.ack(this.#tag)
-    this.#acks = undefined
+    if (this.#settled) return
+    this.#settled = true
+    this.#acks.ack(this.#tag)
   }
 
   requeue(): void {
-    this.#acks?.requeue(this.#tag)
-    this.#acks = undefined
+    if (this.#settled) return
+    this.#settled = true
+    this.#acks.requeue(this.#tag)
   }
 }

@@ -64,6 +64,8 @@ export class EmbeddedDelivery implements Delivery {
   readonly routingKey: string
   readonly redelivered: boolean
   readonly deliveryCount: number
+  /** A lease does not end while its owner lives. */
+  readonly lost = false
   readonly #id: number
   readonly #counter: Counter
   readonly #onSettled: () => void

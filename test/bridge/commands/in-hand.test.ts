@@ -1,63 +1,79 @@
 import { describe, expect, it } from 'vitest'
-import { createInHand, type Job } from '../../../src/bridge/commands/in-hand.ts'
+import { createInHand } from '../../../src/bridge/commands/in-hand.ts'
+import type { Delivery } from '../../../src/brokers/broker.ts'
 
-function job(identity: string, generation: number): Job & { finish(replied: boolean): Promise<void> } {
-  let resolve: (replied: boolean) => void = () => undefined
-  const end = new Promise<boolean>((done) => {
-    resolve = done
-  })
+/** A delivery whose channel can be lost. */
+function delivery(): Delivery & { lost: boolean } {
   return {
-    identity,
-    generation,
-    end,
-    async finish(replied) {
-      resolve(replied)
-      await end
-    },
+    message: { body: Buffer.from('{}'), headers: {} },
+    queue: 'q',
+    exchange: '',
+    routingKey: 'q',
+    redelivered: false,
+    deliveryCount: 0,
+    lost: false,
+    ack: () => undefined,
+    requeue: () => undefined,
   }
 }
 
 describe('the commands in hand', () => {
-  it('know the twin of a message that came by an earlier connection', () => {
+  it('know the twin of a message whose delivery was lost, once', () => {
     const jobs = createInHand(10)
-    const first = job('a', 0)
-    jobs.add(first)
-    expect(jobs.claim('a', 0)).toBeUndefined()
-    expect(jobs.claim('b', 1)).toBeUndefined()
-    expect(jobs.claim('a', 1)).toBe(first)
-    expect(jobs.claim('a', 1)).toBeUndefined()
+    const first = delivery()
+    const job = jobs.add('a', first)
+    expect(jobs.claim('a', delivery())).toBeUndefined()
+    first.lost = true
+    expect(jobs.claim('b', delivery())).toBeUndefined()
+    expect(jobs.claim('a', delivery())).toBe(job)
+    expect(jobs.claim('a', delivery())).toBeUndefined()
   })
 
-  it('know it again when the next connection breaks as well', () => {
+  it('know it again when the channel of the twin is lost as well', () => {
     const jobs = createInHand(10)
-    const first = job('a', 0)
-    jobs.add(first)
-    expect(jobs.claim('a', 1)).toBe(first)
-    expect(jobs.claim('a', 2)).toBe(first)
-    expect(jobs.claim('a', 5)).toBe(first)
+    const [first, second] = [delivery(), delivery()]
+    const job = jobs.add('a', first)
+    first.lost = true
+    expect(jobs.claim('a', second)).toBe(job)
+    second.lost = true
+    expect(jobs.claim('a', delivery())).toBe(job)
   })
 
-  it('tell two messages of the same content apart, the latest first', async () => {
+  it('take a message for a new one when the earlier one of the same content ended and the broker heard of it', () => {
     const jobs = createInHand(10)
-    const [old, young] = [job('a', 0), job('a', 0)]
-    jobs.add(old)
-    jobs.add(young)
-    await old.finish(true)
-    expect(jobs.claim('a', 1)).toBe(young)
-    expect(jobs.claim('a', 1)).toBe(old)
-    expect(jobs.claim('a', 1)).toBeUndefined()
+    const first = delivery()
+    jobs.add('a', first).finish(true)
+    first.lost = true
+    expect(jobs.claim('a', delivery())).toBeUndefined()
   })
 
-  it('count those that run, forget what was handed back, and remember a bounded number of ended ones', async () => {
-    const jobs = createInHand(2)
-    const all = ['a', 'b', 'c', 'd'].map((identity) => job(identity, 0))
-    for (const one of all) jobs.add(one)
-    expect(jobs.size).toBe(4)
-    await all[0]!.finish(false)
-    for (const one of all.slice(1)) await one.finish(true)
-    await new Promise(setImmediate)
+  it('remember what ended while its channel was lost, until the twin is acknowledged', () => {
+    const jobs = createInHand(10)
+    const [first, second] = [delivery(), delivery()]
+    const job = jobs.add('a', first)
+    first.lost = true
+    job.finish(true)
     expect(jobs.size).toBe(0)
-    const known = all.map(({ identity }) => jobs.claim(identity, 1)?.identity)
-    expect(known).toEqual([undefined, undefined, 'c', 'd'])
+    expect(jobs.claim('a', second)).toBe(job)
+    jobs.forget(job)
+    second.lost = true
+    expect(jobs.claim('a', delivery())).toBeUndefined()
+  })
+
+  it('forget what was handed back, and remember a bounded number of the others', async () => {
+    const jobs = createInHand(2)
+    const held = ['a', 'b', 'c', 'd'].map((identity) => {
+      const lost = delivery()
+      const job = jobs.add(identity, lost)
+      lost.lost = true
+      return job
+    })
+    expect(jobs.size).toBe(4)
+    held[0]?.finish(false)
+    for (const job of held.slice(1)) job.finish(true)
+    expect(await Promise.all(held.map(({ end }) => end))).toEqual([false, true, true, true])
+    expect(jobs.size).toBe(0)
+    const known = held.filter(({ identity }) => jobs.claim(identity, delivery()) !== undefined)
+    expect(known.map(({ identity }) => identity)).toEqual(['c', 'd'])
   })
 })
