@@ -49,7 +49,7 @@ import { countSecrets, rotate } from '../../src/stores/rotate.ts'
 import { openSealer } from '../../src/stores/seal.ts'
 import { openSecrets, type Secrets } from '../../src/stores/secrets.ts'
 import type { Store, StoreTables } from '../../src/stores/store.ts'
-import type { TestDatabase } from '../support/databases.ts'
+import { createFor, type TestDatabase } from '../support/databases.ts'
 
 const KEYS = {
   k1: `k1:${Buffer.alloc(32, 1).toString('base64')}`,
@@ -510,14 +510,13 @@ export function portalStoreConformance(database: TestDatabase): void {
       })
 
       it('leave a store to the first of two processes that bring different keys', async () => {
-        const fresh = await database.create()
+        const fresh = await createFor(database)
         const shared = await openStore(fresh.url, { now })
         const outcomes = await Promise.allSettled(
           [KEYS.k1, KEYS.k2].map((keys) => openSecrets(shared.db, openSealer({ keys }), now)),
         )
         expect(outcomes.map((outcome) => outcome.status).sort()).toEqual(['fulfilled', 'rejected'])
         await shared.close()
-        await fresh.drop()
       })
     })
   })

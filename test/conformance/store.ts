@@ -11,7 +11,7 @@ import {
   pruneLedger,
 } from '../../src/stores/queries/ledger.ts'
 import type { Store } from '../../src/stores/store.ts'
-import type { TestDatabase } from '../support/databases.ts'
+import { createFor, type TestDatabase } from '../support/databases.ts'
 
 const now = Date.now
 
@@ -33,17 +33,16 @@ export function storeConformance(database: TestDatabase): void {
 
     describe('migrations', () => {
       it('run once, in order, also when several processes start together', async () => {
-        const fresh = await database.create()
+        const fresh = await createFor(database)
         const opened = await Promise.all(
           Array.from({ length: 4 }, () => openStore(fresh.url, { now, exclusive: false })),
         )
         expect(await schemaNumbers(opened[0]!)).toEqual(MIGRATIONS.map((migration) => migration.id))
         for (const one of opened) await one.close()
-        await fresh.drop()
       })
 
       it('carry on after a step that was cut short', async () => {
-        const fresh = await database.create()
+        const fresh = await createFor(database)
         const opened = await openStore(fresh.url, { now })
         const db = opened.db as unknown as Kysely<unknown>
         let broken = true
@@ -63,11 +62,10 @@ export function storeConformance(database: TestDatabase): void {
         await Promise.all([migrate(db, now, steps), migrate(db, now, steps)])
         await sql`select * from half`.execute(db)
         await opened.close()
-        await fresh.drop()
       })
 
       it('can be repeated where nothing can be taken back', async () => {
-        const fresh = await database.create()
+        const fresh = await createFor(database)
         const opened = await openStore(fresh.url, { now })
         const db = opened.db as unknown as Kysely<unknown>
         if (!db.getExecutor().adapter.supportsTransactionalDdl) {
@@ -76,11 +74,10 @@ export function storeConformance(database: TestDatabase): void {
           expect(await schemaNumbers(opened)).toEqual(MIGRATIONS.map((migration) => migration.id))
         }
         await opened.close()
-        await fresh.drop()
       })
 
       it('stop a program that is older than the store', async () => {
-        const fresh = await database.create()
+        const fresh = await createFor(database)
         const newer = await openStore(fresh.url, { now })
         await sql`insert into schema_migrations (id, name, applied_at) values (999, 'from-the-future', 0)`.execute(
           newer.db,
@@ -91,7 +88,6 @@ export function storeConformance(database: TestDatabase): void {
           message: expect.stringContaining('999'),
           hint: expect.any(String),
         })
-        await fresh.drop()
       })
     })
 

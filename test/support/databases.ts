@@ -3,6 +3,7 @@ import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Kysely, sql } from 'kysely'
+import { onTestFinished } from 'vitest'
 import { parseStoreAddress, type ServerAddress } from '../../src/stores/address.ts'
 import { mssql, mysql, postgres } from './engines.ts'
 
@@ -49,6 +50,13 @@ function onServer(
       return { url: own.href, drop: () => asAdmin(url!, (db) => dropping(database).execute(db)) }
     },
   }
+}
+
+/** A place that goes with the test that asked for it, however it ends. */
+export async function createFor(database: TestDatabase): Promise<{ readonly url: string }> {
+  const { url, drop } = await database.create()
+  onTestFinished(drop)
+  return { url }
 }
 
 /** Runs something on the server itself. */
