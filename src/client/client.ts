@@ -131,16 +131,30 @@ export function clientOver(
 export async function submitBatch(
   caller: Caller,
   entries: readonly BatchEntry[],
-  options: CallOptions & { readonly halt?: boolean; readonly beforeSend?: Work['beforeSend'] },
+  options: CallOptions & {
+    readonly halt?: boolean
+    readonly beforeSend?: Work['beforeSend']
+    /** Withdraws the batch before its first request leaves; later it has no effect. */
+    readonly untilSent?: AbortSignal
+  },
 ): Promise<{ readonly name: string; readonly settled: CallSettled }[]> {
-  const { halt = false, beforeSend, ...callOptions } = options
+  const { halt = false, beforeSend, untilSent, ...callOptions } = options
   const ended: { name: string; settled: CallSettled }[] = []
   let failed = false
+  let sent = false
+  const submit = async (work: Omit<Work, 'options'>): Promise<readonly CallSettled[]> => {
+    const options = sent || untilSent === undefined ? callOptions : withSignal(callOptions, untilSent)
+    const settled = await caller.submit({
+      ...work,
+      options,
+      ...(beforeSend === undefined ? {} : { beforeSend }),
+    })
+    sent ||= settled.some(({ error }) => error?.code !== 'ABORTED')
+    return settled
+  }
   for (const group of planGroups(entries, halt)) {
     const settled =
-      failed && halt
-        ? group.calls.map(() => ({ error: halted() }))
-        : await submitGroup(caller, group, halt, callOptions, beforeSend)
+      failed && halt ? group.calls.map(() => ({ error: halted() })) : await submitGroup(submit, group, halt)
     for (let i = 0; i < group.names.length; i++) {
       const one = settled[i] as CallSettled
       if (one.error !== undefined) failed = true
@@ -150,15 +164,19 @@ export async function submitBatch(
   return ended
 }
 
+function withSignal(options: CallOptions, signal: AbortSignal): CallOptions {
+  return {
+    ...options,
+    signal: options.signal === undefined ? signal : AbortSignal.any([options.signal, signal]),
+  }
+}
+
 async function submitGroup(
-  caller: Caller,
+  submit: (work: Omit<Work, 'options'>) => Promise<readonly CallSettled[]>,
   group: ReturnType<typeof planGroups>[number],
   halt: boolean,
-  options: CallOptions,
-  beforeSend: Work['beforeSend'],
 ): Promise<readonly CallSettled[]> {
-  const hook = beforeSend === undefined ? {} : { beforeSend }
-  if (group.isolated) return caller.submit({ calls: group.calls, isolated: true, halt, options, ...hook })
+  if (group.isolated) return submit({ calls: group.calls, isolated: true, halt })
   // What cannot be written as a query travels alone; the rest stays together around it, in order.
   const settled: CallSettled[] = []
   for (let from = 0; from < group.calls.length; ) {
@@ -166,7 +184,7 @@ async function submitGroup(
     if (isBatchable(group.calls[from] as LaneCall)) {
       while (to < group.calls.length && isBatchable(group.calls[to] as LaneCall)) to++
     }
-    settled.push(...(await caller.submit({ calls: group.calls.slice(from, to), options, ...hook })))
+    settled.push(...(await submit({ calls: group.calls.slice(from, to) })))
     from = to
   }
   return settled

@@ -20,6 +20,12 @@ export interface TokenGrant {
   readonly userId: string | undefined
 }
 
+/** What the authorization server says of an access token: whose it is, of which application, on which portal. */
+export interface TokenInfo extends Omit<TokenGrant, 'accessToken' | 'refreshToken' | 'expiresAt'> {
+  readonly clientId: string
+  readonly version: string | undefined
+}
+
 /** An application's name and secret at the authorization server. */
 export interface ApplicationSecret {
   readonly clientId: string
@@ -38,6 +44,11 @@ export interface AuthorizationServer {
   refresh(application: ApplicationSecret, refreshToken: string): Promise<TokenGrant>
   /** The pair for a code of the consent page; a code lives 30 seconds and works once. Rejects as `refresh`. */
   exchange(application: ApplicationSecret, code: string): Promise<TokenGrant>
+  /**
+   * Whose access token this is. The one answer about it that can be believed: what browsers and events bring along with
+   * a token is hearsay. Rejects with an `AuthError` when the token is not alive. Changes nothing.
+   */
+  appInfo(accessToken: string): Promise<TokenInfo>
 }
 
 /** Servers of Bitrix24's cloud. https://apidocs.bitrix24.com/settings/oauth/index.html */
@@ -57,16 +68,14 @@ export interface AuthorizationServerOptions {
  * nobody allowed, because secrets are sent there and addresses come from what portals and browsers post.
  */
 export function createAuthorizationServer(options: AuthorizationServerOptions): AuthorizationServer {
-  const origin = originOf(options.origin ?? (CLOUD_SERVERS[0] as string))
-  if (
-    origin === undefined ||
-    ![...CLOUD_SERVERS, ...(options.allowed ?? []).map(originOf)].includes(origin)
-  ) {
+  const origin = trustedServer(options.origin ?? (CLOUD_SERVERS[0] as string), options.allowed)
+  if (origin === undefined) {
     throw new RestError('SERVER_NOT_ALLOWED', 'the authorization server is not one of those allowed', 403, {
       hint: 'For a self-hosted portal the operator allows its server by setting.',
     })
   }
-  const ask = (grant: Record<string, string>): Promise<TokenGrant> => askForTokens(origin, grant, options)
+  const ask = async (grant: Record<string, string>): Promise<TokenGrant> =>
+    grantOf(await post(`${origin}/oauth/token/`, grant, options), options.now())
   return {
     refresh: ({ clientId, clientSecret }, refreshToken) =>
       ask({
@@ -77,7 +86,23 @@ export function createAuthorizationServer(options: AuthorizationServerOptions): 
       }),
     exchange: ({ clientId, clientSecret }, code) =>
       ask({ grant_type: 'authorization_code', client_id: clientId, client_secret: clientSecret, code }),
+    async appInfo(accessToken) {
+      const { result } = await post(`${origin}/rest/app.info`, { auth: accessToken }, options)
+      return infoOf(isJsonObject(result) ? result : {}, `${origin}/rest/`)
+    },
   }
+}
+
+/**
+ * The origin of an authorization server that secrets may be sent to, from its origin, endpoint or bare host;
+ * `undefined` for any other. Besides the cloud's those that the operator allows.
+ */
+export function trustedServer(address: string, allowed: readonly string[] = []): string | undefined {
+  const trusted = [...CLOUD_SERVERS, ...allowed.map(originOf).filter((origin) => origin !== undefined)]
+  const origin = originOf(address)
+  return address.includes('://')
+    ? trusted.find((one) => one === origin)
+    : trusted.find((one) => new URL(one).host === address.toLowerCase())
 }
 
 /**
@@ -86,18 +111,18 @@ export function createAuthorizationServer(options: AuthorizationServerOptions): 
  *
  * https://apidocs.bitrix24.com/settings/oauth/index.html
  */
-async function askForTokens(
-  origin: string,
-  grant: Record<string, string>,
+async function post(
+  url: string,
+  form: Record<string, string>,
   options: AuthorizationServerOptions,
-): Promise<TokenGrant> {
+): Promise<JsonObject> {
   let status: number
   let text: string
   try {
-    const answer = await request(`${origin}/oauth/token/`, {
+    const answer = await request(url, {
       method: 'POST',
       headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
-      body: new URLSearchParams(grant).toString(),
+      body: new URLSearchParams(form).toString(),
       signal: AbortSignal.timeout(options.timeoutMs ?? 15_000),
     })
     status = answer.statusCode
@@ -117,32 +142,55 @@ async function askForTokens(
     )
   }
   if ('error' in body) throw refused(body, status)
-  return grantOf(body, options.now())
+  return body
 }
 
 function grantOf(body: JsonObject, now: number): TokenGrant {
-  const text = (name: string): string => {
-    const value = body[name]
-    if (typeof value === 'string' && value !== '') return value
-    throw new TransportError('UNEXPECTED_ANSWER', `The authorization server's answer has no ${name}`, {
-      sent: 'maybe',
-    })
-  }
   const seconds = Number(body.expires_in ?? 3600)
-  const user = body.user_id
   return {
-    accessToken: text('access_token'),
-    refreshToken: text('refresh_token'),
+    accessToken: textIn(body, 'access_token'),
+    refreshToken: textIn(body, 'refresh_token'),
     expiresAt: now + (Number.isFinite(seconds) && seconds > 0 ? seconds : 3600) * 1000,
-    scope: String(body.scope ?? '')
-      .split(/[\s,]+/)
-      .filter((word) => word !== ''),
-    clientEndpoint: text('client_endpoint'),
+    scope: wordsIn(body.scope),
+    clientEndpoint: textIn(body, 'client_endpoint'),
     serverEndpoint: typeof body.server_endpoint === 'string' ? body.server_endpoint : '',
-    memberId: text('member_id'),
+    memberId: textIn(body, 'member_id'),
     status: typeof body.status === 'string' ? body.status : '',
-    userId: typeof user === 'string' || typeof user === 'number' ? String(user) : undefined,
+    userId: idIn(body.user_id),
   }
+}
+
+/** https://apidocs.bitrix24.com/settings/oauth/simple-way.html */
+function infoOf(result: JsonObject, serverEndpoint: string): TokenInfo {
+  const install = isJsonObject(result.install) ? result.install : {}
+  return {
+    clientId: textIn(result, 'client_id'),
+    scope: wordsIn(result.scope ?? install.scope),
+    clientEndpoint: textIn(install, 'client_endpoint'),
+    serverEndpoint,
+    memberId: textIn(install, 'member_id'),
+    status: typeof install.status === 'string' ? install.status : '',
+    userId: idIn(result.user_id),
+    version: idIn(install.version),
+  }
+}
+
+function textIn(body: JsonObject, name: string): string {
+  const value = body[name]
+  if (typeof value === 'string' && value !== '') return value
+  throw new TransportError('UNEXPECTED_ANSWER', `The authorization server's answer has no ${name}`, {
+    sent: 'maybe',
+  })
+}
+
+function wordsIn(value: unknown): string[] {
+  return String(value ?? '')
+    .split(/[\s,]+/)
+    .filter((word) => word !== '')
+}
+
+function idIn(value: unknown): string | undefined {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : undefined
 }
 
 /** https://apidocs.bitrix24.com/settings/oauth/error-codes.html */

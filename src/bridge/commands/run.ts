@@ -40,8 +40,7 @@ export async function runCommand(command: Command, portal: Portal, options: RunO
     credential: portal.credential,
     priority: command.priority ?? (command.action === 'list' ? 'bulk' : 'normal'),
     ...(command.orderKey === undefined ? {} : { orderKey: command.orderKey }),
-    ...(command.deadlineMs === undefined ? {} : { deadlineMs: command.deadlineMs }),
-    ...(options.signal === undefined ? {} : { signal: options.signal }),
+    ...untilWhen(command, options.signal),
   }
   try {
     switch (command.action) {
@@ -59,20 +58,41 @@ export async function runCommand(command: Command, portal: Portal, options: RunO
 
 /** The outcome of a command that could not even be tried, for example because it could not be parsed. */
 export function rejected(error: unknown): Outcome {
-  const known =
-    error instanceof BridgeError
-      ? error
-      : isAbort(error)
-        ? new CommandError('ABORTED', 'Withdrawn before it was sent', { status: 499 })
-        : new BridgeError('INTERNAL_ERROR', 'The bridge failed on this command; this is a fault of ours', {
-            hint: 'Report it with the log line of this command.',
-            cause: error,
-          })
+  const known = error instanceof BridgeError ? error : foreign(error)
   return { kind: 'failed', status: statusOf(known, 500), failure: failureOf(known), attempts: 0 }
 }
 
-function isAbort(error: unknown): boolean {
-  return error instanceof Error && (error.name === 'AbortError' || error.name === 'TimeoutError')
+/** One call is timed by the lane. What takes several requests is timed as a whole, from its arrival. */
+function untilWhen(
+  command: Command,
+  stop: AbortSignal | undefined,
+): Pick<CallOptions, 'deadlineMs' | 'signal'> {
+  const { action, deadlineMs } = command
+  const timed = action !== 'call' && deadlineMs !== undefined
+  const signals = timed ? [AbortSignal.timeout(deadlineMs)] : []
+  // A batch that has begun is brought to its end; it is withdrawn only before (`untilSent`).
+  if (stop !== undefined && action !== 'batch') signals.push(stop)
+  const signal = signals.length > 1 ? AbortSignal.any(signals) : signals[0]
+  return {
+    ...(signal === undefined ? {} : { signal }),
+    ...(deadlineMs === undefined || timed ? {} : { deadlineMs }),
+  }
+}
+
+function foreign(error: unknown): BridgeError {
+  const name = error instanceof Error ? error.name : ''
+  if (name === 'AbortError')
+    return new CommandError('ABORTED', 'Withdrawn before it was sent', { status: 499 })
+  if (name === 'TimeoutError') {
+    return new CommandError('DEADLINE_EXCEEDED', 'The deadline passed before the command had ended', {
+      status: 504,
+      hint: 'Allow more time, or ask for less at once.',
+    })
+  }
+  return new BridgeError('INTERNAL_ERROR', 'The bridge failed on this command; this is a fault of ours', {
+    hint: 'Report it with the log line of this command.',
+    cause: error,
+  })
 }
 
 async function runCall(
@@ -153,6 +173,7 @@ async function runBatch(
   const ended = await submitBatch(portal.lane, command.entries, {
     ...travel,
     halt: command.halt,
+    ...(options.signal === undefined ? {} : { untilSent: options.signal }),
     ...(options.beforeSend === undefined ? {} : { beforeSend: once(options.beforeSend) }),
   })
   const chunks: BatchChunk[] = []
@@ -165,9 +186,25 @@ async function runBatch(
   )
   const answered = ended.some(({ settled }) => settled.answer !== undefined)
   const error = unsure?.settled.error ?? (answered ? undefined : ended[0]?.settled.error)
+  const unsent = ended.filter(({ settled }) => UNSENT.has(settled.error?.code ?? ''))
+  if (error === undefined && unsent.length > 0) {
+    return { kind: 'failed', status: 504, result, failure: incomplete(unsent.length, ended.length), attempts }
+  }
   if (error === undefined) return { kind: 'done', status: 200, result, attempts }
   const kind = unsure === undefined ? 'failed' : 'unknown'
   return { kind, status: statusOf(error, 504), result, failure: failureOf(error), attempts }
+}
+
+/** Codes of commands of a batch that were never sent, although others before them were. */
+const UNSENT = new Set(['ABORTED', 'CLIENT_CLOSED', 'DEADLINE_EXCEEDED', 'PORTAL_UNREACHABLE'])
+
+function incomplete(unsent: number, all: number): Failure {
+  return {
+    code: 'BATCH_INCOMPLETE',
+    description: `${unsent} of ${all} commands were not sent; the others were`,
+    retryable: false,
+    hint: 'Send those again that have an error of their own; the others are done.',
+  }
 }
 
 function chunkOf(ended: readonly { readonly name: string; readonly settled: CallSettled }[]): BatchChunk {

@@ -27,7 +27,7 @@ const OPTIONAL_WHEN_EMPTY = new Set(['filter', 'order', 'select'])
 
 function append(out: string[], name: string, value: Json): boolean {
   if (typeof value === 'string') out.push(`${name}=${percent(value)}`)
-  else if (typeof value === 'number') out.push(`${name}=${value}`)
+  else if (typeof value === 'number') out.push(`${name}=${percent(String(value))}`)
   else if (typeof value === 'boolean') out.push(`${name}=${value ? 1 : 0}`)
   else if (value === null) out.push(`${name}=`)
   else if (Array.isArray(value)) {

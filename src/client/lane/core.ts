@@ -139,7 +139,7 @@ export class LaneCore {
       this.#apply(decision, verdict, item, index, again, now)
     }
     if (!trouble && !this.#suspendedBy(again)) this.#breaker.answered()
-    this.#putBack(again)
+    this.#putBack(request, again)
   }
 
   /** The request as a whole failed: no usable answer, or the portal refused it. */
@@ -160,7 +160,7 @@ export class LaneCore {
       this.#apply(decision, { error, status: statusOf(error) }, item, index, again, now)
     }
     if (!(error instanceof TransportError) && !this.#suspendedBy(again)) this.#breaker.answered()
-    this.#putBack(again)
+    this.#putBack(request, again)
   }
 
   /** Work that was picked but not sent after all (its sender could not write its ledger): it ends with this error. */
@@ -275,6 +275,7 @@ export class LaneCore {
         break
       case 'retry-alone':
         item.alone = true
+        item.oneByOne = true
         break
       case 'retry-unsent':
         break
@@ -287,8 +288,10 @@ export class LaneCore {
     return false
   }
 
-  #putBack(again: ReadonlyMap<Waiting, Decision>): void {
-    this.#room.putBack([...again.keys()].filter(({ pending }) => pending.length > 0))
+  /** What is to go again, and the calls of a group that goes one by one and has not come to its end. */
+  #putBack(request: LaneRequest, again: ReadonlyMap<Waiting, Decision>): void {
+    const unfinished = ({ pending }: Waiting): boolean => pending.length > 0
+    this.#room.putBack(request.items.filter((item) => unfinished(item) && (again.has(item) || item.oneByOne)))
   }
 
   #settleVerdict(item: Waiting, index: number, verdict: Verdict, attempt: number): void {

@@ -45,7 +45,7 @@ export interface Verdict {
 export function buildRequest(items: readonly Waiting[], credential: Credential, prefix: string): LaneRequest {
   const calls: RequestCall[] = []
   for (const item of items) {
-    for (const index of item.pending) {
+    for (const index of item.oneByOne ? item.pending.slice(0, 1) : item.pending) {
       const call = item.work.calls[index] as LaneCall
       calls.push({ item, index, call, key: call.name ?? `${prefix}${calls.length}` })
     }

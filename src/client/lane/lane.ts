@@ -6,6 +6,7 @@ import { type RequestLimit, STANDARD_LIMIT } from '../../model/limits.ts'
 import type { HttpAnswer, Transport } from '../transport.ts'
 import { type CoreOptions, LaneCore, type LaneStats } from './core.ts'
 import { decodeRequest, type LaneRequest } from './exchange.ts'
+import { deadlineExceeded } from './failures.ts'
 import type { LaneSettings, Plan } from './plan.ts'
 import { createPost } from './post.ts'
 import type { Waiting } from './waiting.ts'
@@ -156,6 +157,7 @@ class RunningLane implements Lane {
       await Promise.race([Promise.all(this.#underWay), grace])
       stop.abort()
     }
+    this.#core.cancelAll(CLOSED())
     clearTimeout(this.#timer)
     clearTimeout(this.#sweeper)
   }
@@ -173,6 +175,11 @@ class RunningLane implements Lane {
   #pump(): void {
     clearTimeout(this.#timer)
     this.#timer = undefined
+    // What a request under way gave back after the end will never be sent.
+    if (this.#closed) {
+      this.#core.cancelAll(CLOSED())
+      return
+    }
     for (;;) {
       const step: Plan = this.#core.plan(this.#now())
       if (step.kind === 'wait') {
@@ -201,20 +208,21 @@ class RunningLane implements Lane {
     const startedAt = this.#now()
     let status = 0
     let failure: BridgeError | undefined
+    let decoded: ReturnType<typeof decodeRequest> | undefined
     try {
       const answer = await this.#post(request)
       status = answer.status
-      const { outer, verdicts } = decodeRequest(request, answer)
-      const now = this.#now()
-      if (outer === undefined) this.#core.answered(request, verdicts, now - startedAt, now)
-      else {
-        failure = outer
-        this.#core.failed(request, outer, now - startedAt, now)
-      }
-      if (!request.batch) failure = verdicts[0]?.error
+      decoded = decodeRequest(request, answer)
+      failure = decoded.outer
     } catch (error) {
       failure = error instanceof BridgeError ? error : unexpected(error)
-      this.#core.failed(request, failure, this.#now() - startedAt, this.#now())
+    }
+    const now = this.#now()
+    if (decoded === undefined || failure !== undefined) {
+      this.#core.failed(request, failure ?? unexpected(undefined), now - startedAt, now)
+    } else {
+      this.#core.answered(request, decoded.verdicts, now - startedAt, now)
+      if (!request.batch) failure = decoded.verdicts[0]?.error
     }
     if (failure instanceof TransportError || this.#core.stats(this.#now()).trouble !== undefined)
       this.#sweepSoon(0)
@@ -249,7 +257,9 @@ async function announce(request: LaneRequest): Promise<void> {
   if (hooks.length > 0) await Promise.all(hooks)
 }
 
+/** The reason of `AbortSignal.timeout` is a passed deadline, any other the caller's own will. */
 function aborted(signal: AbortSignal): CommandError {
+  if (signal.reason instanceof Error && signal.reason.name === 'TimeoutError') return deadlineExceeded()
   return new CommandError('ABORTED', 'The caller gave up before the call was sent', {
     status: 499,
     cause: signal.reason,

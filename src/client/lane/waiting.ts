@@ -19,6 +19,8 @@ export interface Waiting {
   readonly deadlineAt: number
   /** May not share a request: a solo method, text with references, parameters that a query cannot say, a halted group. */
   alone: boolean
+  /** Its calls go one a request: the portal refused them together. */
+  oneByOne: boolean
   /** Indexes into `work.calls` that still have no end. */
   pending: number[]
   /** Method of each call, lower-case. */
@@ -66,6 +68,7 @@ export function createWaiting(
     readyAt: now,
     deadlineAt: options?.deadlineMs === undefined ? Number.POSITIVE_INFINITY : now + options.deadlineMs,
     alone,
+    oneByOne: false,
     pending: calls.map((_, index) => index),
     methods: calls.map(({ method }) => method.toLowerCase()),
     queries: group ? queries.map((query) => query ?? '') : queries,

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { LaneCore } from '../../../src/client/lane/core.ts'
 import type { LaneRequest } from '../../../src/client/lane/exchange.ts'
 import type { CallSettled } from '../../../src/client/lane/work.ts'
-import { TransportError } from '../../../src/model/errors.ts'
+import { RestError, TransportError } from '../../../src/model/errors.ts'
 import { parseWebhook, webhookCredential } from '../../../src/model/webhook.ts'
 
 /** A lane under a clock that stands still unless told otherwise. */
@@ -91,5 +91,31 @@ describe('the lane core', () => {
     const next = send(core, 70_000)
     expect(next.calls.length).toBeLessThan(20)
     expect(next.calls.length).toBeGreaterThan(1)
+  })
+})
+
+describe('a group that the portal refuses as a whole', () => {
+  const refused = new RestError('ERROR', 'too much at once', 400)
+
+  it('goes one call a request, in order, and ends', () => {
+    const core = laneCore()
+    let settled: readonly CallSettled[] = []
+    const calls = [1, 2, 3].map((id) => ({ method: 'crm.deal.update', params: { id } }))
+    core.add({ calls }, 0, (result) => {
+      settled = result
+    })
+    const whole = send(core, 0)
+    expect(whole.calls).toHaveLength(3)
+    core.failed(whole, refused, 5, 5)
+    const sent: unknown[] = []
+    for (let now = 100; settled.length === 0 && now < 2000; now += 100) {
+      const request = send(core, now)
+      expect(request.calls).toHaveLength(1)
+      sent.push(request.calls[0]?.call.params)
+      if (sent.length === 2) core.failed(request, refused, 5, now + 5)
+      else core.answered(request, [{ status: 200, body: { result: true } }], 5, now + 5)
+    }
+    expect(sent).toEqual([{ id: 1 }, { id: 2 }, { id: 3 }])
+    expect(settled.map(({ error }) => error?.code)).toEqual([undefined, 'ERROR', undefined])
   })
 })

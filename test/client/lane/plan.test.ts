@@ -5,7 +5,7 @@ import type { LaneRequest, Verdict } from '../../../src/client/lane/exchange.ts'
 import { MAX_BATCH } from '../../../src/client/lane/plan.ts'
 import type { CallSettled, LaneCall } from '../../../src/client/lane/work.ts'
 import type { Priority } from '../../../src/model/call.ts'
-import { ThrottledError, TransportError } from '../../../src/model/errors.ts'
+import { RestError, ThrottledError, TransportError } from '../../../src/model/errors.ts'
 import type { RequestLimit } from '../../../src/model/limits.ts'
 import { parseWebhook, webhookCredential } from '../../../src/model/webhook.ts'
 
@@ -164,7 +164,9 @@ function play({ limit, arrivals, latencies, phase, fates }: Scenario): Run {
       core.failed(request, new TransportError('CONNECT_FAILED', 'refused', { sent: false }), 100, now)
     else if (fate < 8)
       core.failed(request, new TransportError('CONNECTION_LOST', 'reset', { sent: 'maybe' }), 100, now)
-    else if (fate < 12) core.failed(request, new ThrottledError('QUERY_LIMIT_EXCEEDED', '', 503), 100, now)
+    else if (fate === 98 && request.calls.length > 1) {
+      core.failed(request, new RestError('ERROR', 'too much at once', 400), 100, now)
+    } else if (fate < 12) core.failed(request, new ThrottledError('QUERY_LIMIT_EXCEEDED', '', 503), 100, now)
     else {
       const verdicts = request.calls.map((_, i): Verdict => {
         if (fate < 20 && i === 0)
@@ -282,6 +284,30 @@ describe('the lane planner', () => {
       }),
       { numRuns: 60 },
     )
+  })
+
+  test('ends every call of a portal that refuses every request of more than one', () => {
+    fc.assert(
+      fc.property(scenario(false), (given) => {
+        const run = play({ ...given, limit: { capacity: 250, drainPerSecond: 5 }, fates: [98] })
+        for (const life of run.lives) expect(life.ends).toBe(1)
+      }),
+      { numRuns: 30 },
+    )
+  })
+
+  test('sends each of two thousand writes that stand waiting exactly once', () => {
+    const arrivals: Arrival[] = Array.from({ length: 2000 }, (_, i) => ({
+      at: 0,
+      size: 1,
+      priority: 'normal',
+      source: i % 3,
+      orderKey: null,
+      kind: 'write',
+    }))
+    const limit = { capacity: 50, drainPerSecond: 2 }
+    const { lives } = play({ limit, arrivals, latencies: [700, 100], phase: 0, fates: [99] })
+    for (const life of lives) expect(life.sentAt).toHaveLength(1)
   })
 
   test('starves nobody: a bulk call gets through a flood of urgent ones', () => {
