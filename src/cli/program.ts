@@ -2,13 +2,16 @@ import { readFileSync } from 'node:fs'
 import { Command, CommanderError } from 'commander'
 import { nearest } from '../config/nearest.ts'
 import { clientOf, readingOnly } from './client.ts'
+import { appsCommand } from './commands/apps.ts'
 import { callCommand } from './commands/call.ts'
 import { configCommand } from './commands/config.ts'
 import { demoCommand } from './commands/demo.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { listCommand } from './commands/list.ts'
+import { portalsCommand } from './commands/portals.ts'
 import { runCommand } from './commands/run.ts'
 import { sandboxCommand } from './commands/sandbox.ts'
+import { secretsCommand } from './commands/secrets.ts'
 import { sendCommand } from './commands/send.ts'
 import { setupCommand } from './commands/setup.ts'
 import { topologyCommand } from './commands/topology.ts'
@@ -44,6 +47,9 @@ export function createProgram(io: CliIo): Command {
     listWithSettings(io),
     configCommand(io),
     topologyCommand(io),
+    portalsCommand(io),
+    appsCommand(io),
+    secretsCommand(io),
     sandboxCommand(io),
     demoCommand(io),
   ]

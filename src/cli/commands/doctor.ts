@@ -1,6 +1,6 @@
 import { Command } from 'commander'
 import { readSettings } from '../../config/read.ts'
-import { exitCodeFor, type Finding } from '../doctor/finding.ts'
+import { exitCodeFor, type Finding, findingLine } from '../doctor/finding.ts'
 import { checkNode, checkSettings, checkStore } from '../doctor/here.ts'
 import { checkPortal } from '../doctor/portal.ts'
 import type { CliIo } from '../io.ts'
@@ -27,7 +27,7 @@ export function doctorCommand(io: CliIo): Command {
       const findings: Finding[] = []
       const tell = (found: readonly Finding[]): void => {
         findings.push(...found)
-        if (flags.json !== true) printLines(io, found.flatMap(lines))
+        if (flags.json !== true) printLines(io, found.map(findingLine))
       }
       tell(checkSettings(reading))
       tell([checkNode(process.version)])
@@ -44,11 +44,4 @@ export function doctorCommand(io: CliIo): Command {
         printJson(io, { ok: code === 0, findings: findings.map(({ exitCode, ...rest }) => rest) })
     })
   return addSettingFlags(command)
-}
-
-const MARKS = { ok: 'ok  ', warn: 'warn', fail: 'FAIL' }
-
-function lines({ check, state, text, hint }: Finding): string[] {
-  const line = `${MARKS[state]}  ${check.padEnd(8)}  ${text}`
-  return hint === undefined ? [line] : [`${line} → ${hint}`]
 }

@@ -1,7 +1,6 @@
-import { createInterface } from 'node:readline/promises'
 import { Command } from 'commander'
 import type { Broker, Topology } from '../../brokers/broker.ts'
-import { CommandError } from '../../model/errors.ts'
+import { confirm } from '../confirm.ts'
 import { EXIT } from '../exit-codes.ts'
 import type { CliIo } from '../io.ts'
 import { openToolBroker, topologyOf } from '../parts.ts'
@@ -94,25 +93,11 @@ const remove: Work = async (broker, topology, flags, io) => {
   let messages = 0
   for (const name of queues) messages += (await broker.queueInfo(name))?.messages ?? 0
   const what = [...queues.map((name) => `queue ${name}`), ...exchanges.map((name) => `exchange ${name}`)]
-  if (flags.yes !== true)
-    await confirm(io, `Delete ${what.join(', ')}? ${messages} messages are lost. Type yes: `)
+  if (flags.yes !== true) await confirm(io, `Delete ${what.join(', ')}? ${messages} messages are lost.`)
   for (const name of queues) await broker.deleteQueue(name)
   for (const name of exchanges) await broker.deleteExchange(name)
   if (flags.json === true) return printJson(io, { queues, exchanges, messages })
   printLines(io, [...what.map((one) => `deleted: ${one}`), `${messages} messages were in them.`])
-}
-
-async function confirm(io: CliIo, question: string): Promise<void> {
-  const refused = (why: string): CommandError =>
-    new CommandError('NOT_CONFIRMED', why, { hint: 'Nothing was deleted. Type yes, or give --yes.' })
-  if (io.stdout.isTTY !== true) throw refused('This deletes queues and nobody is there to be asked.')
-  const lines = createInterface({ input: io.stdin, output: io.stdout })
-  try {
-    const answer = await lines.question(question, { signal: io.signal })
-    if (answer.trim().toLowerCase() !== 'yes') throw refused('The answer was not yes.')
-  } finally {
-    lines.close()
-  }
 }
 
 function names(topology: Topology): { readonly queues: string[]; readonly exchanges: string[] } {

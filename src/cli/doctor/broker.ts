@@ -12,7 +12,8 @@ import { type Finding, fail, ok, warn } from './finding.ts'
 
 /** The broker: connection, queues and exchanges, and the rights to use them. */
 export async function checkBroker(config: Config, cwd: string, signal: AbortSignal): Promise<Finding[]> {
-  if (config.broker.kind === 'embedded' && !existsSync(resolve(cwd, config.store.replace(/^sqlite:/, ''))))
+  const ownFile = config.broker.kind === 'embedded' && config.store.startsWith('sqlite:')
+  if (ownFile && !existsSync(resolve(cwd, config.store.replace(/^sqlite:/, ''))))
     return [ok('broker', 'embedded: its queues will be created in the store')]
   try {
     const { broker, close } = await openToolBroker(config, { signal, timeoutMs: 5000 })

@@ -40,3 +40,11 @@ export function exitCodeFor(findings: readonly Finding[]): number {
     ) ?? EXIT.ok
   )
 }
+
+const MARKS = { ok: 'ok  ', warn: 'warn', fail: 'FAIL' }
+
+/** A finding for people, in one line. */
+export function findingLine({ check, state, text, hint }: Finding): string {
+  const line = `${MARKS[state]}  ${check.padEnd(8)}  ${text}`
+  return hint === undefined ? line : `${line} → ${hint}`
+}

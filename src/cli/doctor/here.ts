@@ -25,6 +25,11 @@ export function checkNode(version: string): Finding {
 /** The store: it can be opened, its tables are of this version, and it can be written to. */
 export async function checkStore(config: Config, cwd: string): Promise<Finding> {
   try {
+    if (!config.store.startsWith('sqlite:')) {
+      const store = await openToolStore(config)
+      await store.close()
+      return ok('store', store.label)
+    }
     const file = config.store.replace(/^sqlite:/, '').replace(/^\/\/(?=\/|\.)/, '')
     if (file === ':memory:')
       return warn('store', 'in memory: everything is forgotten at the end', 'Set BRIDGE_STORE to a file.')

@@ -43,7 +43,8 @@ export async function checkPortal(config: Config, now: () => number): Promise<Fi
   }
 }
 
-function checkProfile(profile: unknown): Finding {
+/** Whose rights the calls have, from `profile`. */
+export function checkProfile(profile: unknown): Finding {
   const user = isJsonObject(profile) ? profile : {}
   const name = [user.NAME, user.LAST_NAME].filter((one) => typeof one === 'string' && one !== '').join(' ')
   const who = `user ${String(user.ID ?? '?')}${name === '' ? '' : ` (${name})`}`
@@ -56,7 +57,8 @@ function checkProfile(profile: unknown): Finding {
       )
 }
 
-function checkScope(scope: unknown): Finding {
+/** What the calls may touch, from `scope`. */
+export function checkScope(scope: unknown): Finding {
   const names = Array.isArray(scope) ? scope.filter((one) => typeof one === 'string') : []
   return names.length > 0
     ? ok('scope', names.join(', '))
@@ -67,8 +69,8 @@ function checkScope(scope: unknown): Finding {
       )
 }
 
-/** https://apidocs.bitrix24.com/api-reference/common/system/server-time.html */
-function checkClock(time: unknown, at: number): Finding {
+/** How far the clocks are apart, from `server.time`. https://apidocs.bitrix24.com/api-reference/common/system/server-time.html */
+export function checkClock(time: unknown, at: number): Finding {
   const server = Date.parse(String(time))
   if (Number.isNaN(server)) return warn('clock', 'the portal did not tell its time')
   const apart = Math.round((server - at) / 1000)

@@ -1,0 +1,191 @@
+import { writeFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { createSandbox, type Sandbox, type TokenAnswer } from '../../src/sandbox/index.ts'
+import { emptyFolder, run } from './support/command-line.ts'
+
+const APP = { clientId: 'local.orders', clientSecret: 'marked-client-secret-1' }
+
+let sandbox: Sandbox
+let cwd: string
+let env: Record<string, string>
+
+beforeAll(async () => {
+  sandbox = await createSandbox({ plan: 'self-hosted', applications: [APP], oauthPort: 0 })
+})
+afterAll(() => sandbox.close())
+
+beforeEach(() => {
+  cwd = emptyFolder()
+  env = {
+    BRIDGE_STORE: `sqlite:${join(cwd, 'bridge.db')}`,
+    BRIDGE_LIMITS: 'off',
+    BRIDGE_OAUTH_SERVERS: sandbox.oauthUrl,
+  }
+})
+
+async function cli(line: string, input = '') {
+  return run(line.split(' '), { env, cwd, input })
+}
+
+async function newTokens(userId = 1): Promise<TokenAnswer> {
+  const { token } = await sandbox.app({ do: 'token', clientId: APP.clientId, userId })
+  return token!
+}
+
+/** The words that add a pair by hand; the pair itself goes in by stdin. */
+function addWords(more = ''): string {
+  const { memberId, domain, clientEndpoint } = sandbox.identity()
+  const words = `portals add --domain ${domain} --endpoint ${clientEndpoint} --member-id ${memberId}`
+  return `${words} --client-id ${APP.clientId} --access-token-file - --refresh-token-file -${more}`
+}
+
+async function addTokens(token: TokenAnswer, more = '') {
+  return cli(addWords(more), `${token.access_token}\n${token.refresh_token}\n`)
+}
+
+describe('portals add', () => {
+  it('keeps a webhook that answers, from a file, a line of stdin, a variable or the command line', async () => {
+    writeFileSync(join(cwd, 'webhook.txt'), `${sandbox.webhookUrl}\n`)
+    env.HOOK = sandbox.webhookUrl
+    const ways = [
+      '--webhook-file webhook.txt',
+      '--webhook env:HOOK',
+      '--webhook -',
+      `--webhook ${sandbox.webhookUrl}`,
+    ]
+    for (const way of ways) {
+      const { code, out, err } = await cli(`portals add ${way} --json`, `${sandbox.webhookUrl}\n`)
+      expect({ code, err }, way).toEqual({ code: 0, err: '' })
+      expect(JSON.parse(out)).toMatchObject({ userId: '1', checked: true })
+    }
+    const { portals } = JSON.parse((await cli('portals list --json')).out)
+    expect(portals).toHaveLength(1)
+    expect(portals[0]).toMatchObject({ memberId: null, webhooks: [{ userId: '1', url: 'set' }] })
+  })
+
+  it('writes nothing when the webhook is refused or nobody answers', async () => {
+    const wrong = await cli(`portals add --webhook ${sandbox.url}/rest/1/wrongsecret/`)
+    expect(wrong.code).toBe(3)
+    const nobody = await cli('portals add --webhook http://127.0.0.1:9/rest/1/wrongsecret/')
+    expect(nobody.code).toBe(4)
+    expect((await cli('portals list')).out).toMatch(/^No portal is known yet/)
+    const unchecked = await cli('portals add --no-check --webhook http://127.0.0.1:9/rest/1/wrongsecret/')
+    expect(unchecked).toMatchObject({ code: 0, out: expect.stringContaining('not checked') })
+    expect((await cli('portals list')).out).toContain('127.0.0.1:9')
+  })
+
+  it('keeps tokens under the user that the portal names', async () => {
+    const added = await addTokens(await newTokens(2), ' --alias main --portal-limit 30/1')
+    expect(added).toMatchObject({ code: 0, err: '' })
+    expect(added.out).toContain('in the name of user 2; it answered')
+    expect(added.out).toContain('note: The application local.orders is not known here')
+    const shown = JSON.parse((await cli('portals show main --json')).out)
+    expect(shown).toMatchObject({
+      memberId: sandbox.identity().memberId,
+      aliases: ['main'],
+      limit: '30/1',
+      state: 'active',
+      tokens: [{ clientId: APP.clientId, userId: '2', accessToken: 'set', refreshToken: 'set' }],
+    })
+  })
+
+  it('asks the authorization server whose token it is, and refuses one of another portal', async () => {
+    const token = await newTokens()
+    const server = ` --server ${sandbox.identity().serverEndpoint}`
+    expect((await addTokens(token, server)).code).toBe(0)
+    const wrong = addWords(server).replace(sandbox.identity().memberId, 'f'.repeat(32))
+    const refused = await cli(wrong, `${token.access_token}\n${token.refresh_token}\n`)
+    expect(refused).toMatchObject({ code: 2, err: expect.stringContaining('belongs to the portal') })
+    expect(JSON.parse((await cli('portals list --json')).out).portals).toHaveLength(1)
+  })
+
+  it('sends no token to an authorization server that nobody allowed', async () => {
+    const { code, err } = await addTokens(await newTokens(), ' --server https://oauth.evil.example/rest/')
+    expect({ code, err }).toMatchObject({ code: 3, err: expect.stringContaining('SERVER_NOT_ALLOWED') })
+    expect((await cli('portals list')).out).toMatch(/^No portal/)
+  })
+
+  it('says what is missing or wrong', async () => {
+    const cases: [line: string, text: string][] = [
+      ['portals add', 'Give --webhook, or --domain'],
+      ['portals add --webhook not-a-url', 'webhook address is not a URL'],
+      ['portals add --webhook-file nowhere.txt', '--webhook-file finds nothing in the file nowhere.txt'],
+      ['portals add --webhook env:NOBODY', '--webhook finds nothing in env:NOBODY'],
+      [addWords(' --domain not_a_host'), 'domain of the portal'],
+      [addWords(' --domain example.bitrix24.com'), 'not on example.bitrix24.com'],
+      [addWords(' --portal-limit fast'), 'standard, enterprise, off'],
+      [addWords(' --endpoint https://example.bitrix24.com/'), 'not the REST address'],
+    ]
+    for (const [line, text] of cases) {
+      const { code, err } = await cli(line, 'a\nb\n')
+      expect({ code, err }, line).toEqual({ code: 2, err: expect.stringContaining(text) })
+    }
+  })
+})
+
+describe('portals list, show and remove', () => {
+  it('shows tables for people', async () => {
+    await cli(`portals add --webhook ${sandbox.webhookUrl} --name Reports`)
+    await addTokens(await newTokens())
+    const { memberId, domain } = sandbox.identity()
+    const list = (await cli('portals list')).out.split('\n')
+    expect(list[0]).toMatch(/^DOMAIN +MEMBER ID +STATE +WAYS +TOKENS$/)
+    expect(list[1]).toContain(`${domain}  ${memberId}  active  local.orders, webhook of user 1`)
+    const shown = (await cli(`portals show ${domain}`)).out
+    expect(shown).toMatch(/local\.orders +1 +active +set, end unknown +set/)
+    expect(shown).toMatch(/Reports +1 +set/)
+    expect(shown).toMatch(/application tokens +not set/)
+  })
+
+  it('forgets a portal only after a yes', async () => {
+    await addTokens(await newTokens())
+    await cli(`portals add --webhook ${sandbox.webhookUrl}`)
+    const { domain } = sandbox.identity()
+    const silent = await cli(`portals remove ${domain}`)
+    expect(silent).toMatchObject({ code: 2, err: expect.stringContaining('nobody is there to be asked') })
+    const words = ['portals', 'remove', domain]
+    const no = await run(words, { env, cwd, tty: true, input: 'no\n' })
+    expect(no.code).toBe(2)
+    const yes = await run(words, { env, cwd, tty: true, input: 'yes\n' })
+    expect(yes).toMatchObject({ code: 0, out: expect.stringContaining('1 token pairs and 1 webhooks') })
+    expect((await cli('portals list')).out).toMatch(/^No portal/)
+    expect((await cli(`portals remove ${domain} --yes`)).err).toContain('No portal is known as')
+  })
+})
+
+describe('portals check', () => {
+  it('calls every portal in every way', async () => {
+    await addTokens(await newTokens())
+    await cli(`portals add --webhook ${sandbox.webhookUrl}`)
+    const { code, out } = await cli('portals check')
+    expect(code).toBe(0)
+    expect(out).toMatch(/ok {4}token +local\.orders of user 1 answered in \d+ ms/)
+    expect(out).toMatch(/ok {4}webhook +of user 1 answered/)
+    expect(out).toMatch(/ok {4}clock/)
+    const json = JSON.parse((await cli('portals check --json')).out)
+    expect(json).toMatchObject({ ok: true, portals: [{ memberId: sandbox.identity().memberId }] })
+  })
+
+  it('tells of an expired token without renewing it', async () => {
+    await addTokens(await newTokens())
+    const before = sandbox.oauthStats().refreshes
+    sandbox.advance(3_700_000)
+    try {
+      const { code, out } = await cli('portals check')
+      expect(code).toBe(0)
+      expect(out).toMatch(/warn +token +local\.orders of user 1 has expired → The next call renews it/)
+      expect(sandbox.oauthStats().refreshes).toEqual(before)
+    } finally {
+      sandbox.advance(-3_700_000)
+    }
+  })
+
+  it('ends with the exit code of the worst', async () => {
+    await cli(`portals add --no-check --webhook ${sandbox.url}/rest/1/wrongsecret/`)
+    expect((await cli('portals check')).code).toBe(3)
+    await cli('portals add --no-check --webhook http://127.0.0.1:9/rest/1/wrongsecret/')
+    expect((await cli('portals check')).code).toBe(4)
+    expect((await cli('portals check nobody')).code).toBe(2)
+  })
+})
