@@ -1,0 +1,61 @@
+import type { Portal } from '../model/portal.ts'
+import type { TokenKey, TokenPair } from '../model/token.ts'
+import { findApplication } from './queries/applications.ts'
+import { takeLease } from './queries/leases.ts'
+import { findPortal, resumePortal, savePortal, suspendPortal } from './queries/portals.ts'
+import { dropSpare, listSpares } from './queries/spare-tokens.ts'
+import * as tokens from './queries/tokens.ts'
+import { findWebhookUrl, listWebhooks } from './queries/webhooks.ts'
+import type { Secrets } from './secrets.ts'
+import type { Store } from './store.ts'
+
+/** The queries that look after tokens, on one store with its secrets. */
+export function tokenQueries({ db }: Store, secrets: Secrets) {
+  return {
+    find: (key: TokenKey) => tokens.findTokens(db, secrets, key),
+    claim: (key: TokenKey, claim: Parameters<typeof tokens.claimRenewal>[3]) =>
+      tokens.claimRenewal(db, secrets, key, claim),
+    storeRenewed: (key: TokenKey, renewed: Parameters<typeof tokens.storeRenewed>[3]) =>
+      tokens.storeRenewed(db, secrets, key, renewed),
+    release: (key: TokenKey, release: Parameters<typeof tokens.releaseRenewal>[2]) =>
+      tokens.releaseRenewal(db, key, release),
+    markDead: (key: TokenKey, dead: Parameters<typeof tokens.markTokensDead>[2]) =>
+      tokens.markTokensDead(db, key, dead),
+    save: (key: TokenKey, pair: TokenPair, now: number) => tokens.saveTokens(db, secrets, key, pair, now),
+    spares: (key: TokenKey) => listSpares(db, secrets, key),
+    dropSpare: (id: string) => dropSpare(db, id),
+    idle: (which: Parameters<typeof tokens.findIdleTokens>[1]) => tokens.findIdleTokens(db, which),
+    application: (clientId: string) => findApplication(db, secrets, clientId),
+    portal: (memberId: string) => findPortal(db, memberId),
+    savePortal: (portal: Portal, now: number) => savePortal(db, portal, now),
+    suspend: (memberId: string, how: Parameters<typeof suspendPortal>[2]) => suspendPortal(db, memberId, how),
+    resume: (memberId: string, now: number) => resumePortal(db, memberId, now),
+    async others({ memberId, clientId, userId }: TokenKey, besides: 'application' | 'user') {
+      const all = await tokens.listTokens(db, { memberId })
+      const domain = (await findPortal(db, memberId))?.domain ?? memberId
+      const hooks = [
+        ...(await listWebhooks(db, { portal: memberId })),
+        ...(await listWebhooks(db, { portal: domain })),
+      ]
+      const others = all.filter(
+        (one) =>
+          one.state === 'active' &&
+          (one.clientId !== clientId || (besides === 'user' && one.userId !== userId)),
+      )
+      return others.length + hooks.length
+    },
+    lease: async (name: string, owner: string, ttlMs: number) =>
+      (await takeLease(db, { name, owner, ttlMs })) !== undefined,
+  }
+}
+
+/** The queries by which commands find their portal. */
+export function portalQueries({ db }: Store, secrets: Secrets) {
+  return {
+    portal: (name: string) => findPortal(db, name),
+    tokens: (memberId: string) => tokens.listTokens(db, { memberId }),
+    webhooks: (portal: string) => listWebhooks(db, { portal }),
+    webhookUrl: (id: string) => findWebhookUrl(db, secrets, id),
+    save: (portal: Portal, now: number) => savePortal(db, portal, now),
+  }
+}
