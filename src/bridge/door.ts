@@ -3,7 +3,7 @@ import type { Command } from '../model/command.ts'
 import { BrokerError, CommandError, StoreError } from '../model/errors.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { KEEP_REPLY_HEADER } from './commands/consume.ts'
-import { decodeKept, type Ledger, LedgerEntry, requestHash } from './commands/ledger.ts'
+import { decodeKept, type Ledger, LedgerEntry, NOT_KEPT, REUSED, requestHash } from './commands/ledger.ts'
 import { isReadCommand, rejected, runCommand } from './commands/run.ts'
 import { settlement } from './commands/settle.ts'
 import type { Contract } from './contracts/contract.ts'
@@ -61,15 +61,11 @@ export function createDoor(settings: DoorSettings): Door {
     let portal: Portal | undefined
     try {
       command = contract.parse(message)
-      portal = portals.find(command)
+      portal = await portals.find(command)
       const entry = entryFor(message, command)
-      const record = await entry?.find()
-      if (entry !== undefined && record !== undefined) {
-        if (record.requestHash !== entry.hash) throw reused()
-        const kept = decodeKept(record.reply)
-        if (kept !== undefined) return { reply: kept.message }
-        return { reply: encode(message, command, unknownOutcome(), portal) }
-      }
+      const known = await entry?.recall()
+      if (known?.reply !== undefined) return { reply: known.reply.message }
+      if (known?.outcome !== undefined) return { reply: encode(message, command, known.outcome, portal) }
       const outcome = await runCommand(command, portal, {
         source: 'http',
         signal,
@@ -120,12 +116,13 @@ export function createDoor(settings: DoorSettings): Door {
           },
         )
       }
-      portals.find(contract.parse(message))
+      await portals.find(contract.parse(message))
       const key = keyOf(message.messageId as string)
       const hash = requestHash(message)
       const record = await ledger.find(key)
       if (record !== undefined && record.requestHash !== hash) throw reused()
-      if (record?.state === 'done') return
+      // It is done, or on its way: unless its publication failed, the reply will come.
+      if (record !== undefined) return
       await ledger.started(key, hash)
       const headers = { ...message.headers, [KEEP_REPLY_HEADER]: key }
       try {
@@ -164,31 +161,10 @@ function keyOf(id: string): string {
 }
 
 function reused(): CommandError {
-  return new CommandError(
-    'MESSAGE_ID_REUSED',
-    'Another command with the same Idempotency-Key was carried out before',
-    {
-      status: 422,
-      hint: 'Give every command a key of its own; repeat one only with the very same body.',
-    },
-  )
-}
-
-function unknownOutcome(): Outcome {
-  const failure = {
-    code: 'OUTCOME_UNKNOWN',
-    description: 'The bridge stopped while this write was under way; it may have been carried out',
-    retryable: false,
-    hint: 'Look the object up in Bitrix24 before you send the command again under a new key.',
-  }
-  return { kind: 'unknown', status: 504, attempts: 1, failure }
+  const { code, description, hint = '' } = REUSED
+  return new CommandError(code, description, { status: 422, hint })
 }
 
 function notKept(): Outcome {
-  const failure = {
-    code: 'REPLY_NOT_KEPT',
-    description: 'The command has ended; its reply was too long to keep here and went to the reply queue',
-    retryable: false,
-  }
-  return { kind: 'unknown', status: 200, attempts: 1, failure }
+  return { kind: 'unknown', status: 200, attempts: 1, failure: NOT_KEPT }
 }

@@ -141,7 +141,7 @@ export interface Broker {
   consume(queue: string, options: ConsumeOptions, handler: (delivery: Delivery) => void): Promise<Consumer>
   /**
    * Resolves when the broker has confirmed the message. Rejects with a `BrokerError`:
-   * `UNROUTABLE` (no queue is bound there; the broker returned it), `EXCHANGE_MISSING`, `NACKED` (refused, for example
+   * `UNROUTABLE` (no queue is bound there; the broker returned it), `EXCHANGE_MISSING`, `MESSAGE_TOO_LARGE`, `NACKED` (refused, for example
    * a full queue), `MESSAGE_INVALID` (a header or property that the broker cannot carry),
    * `CONFIRM_TIMEOUT` or `CONNECTION_LOST` (it may or may not have been stored), `BROKER_CLOSED` (after `close`).
    * While the connection is away it waits for it, at most the confirm time-out. A message without `messageId` may be

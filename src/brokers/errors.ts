@@ -38,6 +38,13 @@ export function unroutable(address: Address, reason: string): BrokerError {
   })
 }
 
+/** The message is larger than the broker takes at all; trying again is of no use. */
+export function tooLarge(address: Address, reason: string): BrokerError {
+  return new BrokerError('MESSAGE_TOO_LARGE', `The message to ${placeOf(address)} is too large: ${reason}`, {
+    hint: "Send less at once, or raise the broker's max_message_size.",
+  })
+}
+
 /** The broker refused the message. */
 export function nacked(address: Address, why: string, cause?: unknown): BrokerError {
   return new BrokerError('NACKED', `The message to ${placeOf(address)} was not accepted: ${why}`, { cause })

@@ -2,14 +2,14 @@ import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Address, Broker, Consumer, Delivery, Message } from '../../brokers/broker.ts'
 import type { Command } from '../../model/command.ts'
-import { BridgeError, CommandError } from '../../model/errors.ts'
+import { BridgeError } from '../../model/errors.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Contract } from '../contracts/contract.ts'
 import type { Portal, Portals } from '../portals.ts'
 import { createInHand, type InHand } from './in-hand.ts'
-import { decodeKept, type KeptReply, type Ledger, LedgerEntry, requestHash } from './ledger.ts'
+import { type KeptReply, type Ledger, LedgerEntry, requestHash } from './ledger.ts'
 import { keepDead, publishReply } from './reply.ts'
-import { isReadCommand, type RunOptions, rejected, runCommand } from './run.ts'
+import { isReadCommand, type RunOptions, rejected, runCommand, tooLargeToReply } from './run.ts'
 import { isForeign, isOurTrouble, settlement } from './settle.ts'
 
 /** One settled command, for logs and metrics; holds no parameters and no secret. */
@@ -45,6 +45,8 @@ export interface ConsumeSettings {
   /** Run one command after another, in order of arrival. */
   readonly strictOrder?: boolean
   readonly run?: Pick<RunOptions, 'countLists' | 'maxListBytes'>
+  /** A reply with a larger body is replaced by an error; no bound unless set. */
+  readonly maxReplyBytes?: number
   readonly now: () => number
   readonly newId: () => string
   readonly onSettled: (report: SettledReport) => void
@@ -74,6 +76,8 @@ export const KEEP_REPLY_HEADER = 'x-b24-keep-reply'
 
 /** Ended commands that are remembered, in case their acknowledgement got lost with the connection. */
 const REMEMBERED = 20_000
+/** The longest pause between two tries to write how a command ended. */
+const STORE_HOLD_MS = 60_000
 /** Pause before a delivery is handed back because the store or the broker is away. */
 const PAUSE_MS = 1000
 
@@ -207,11 +211,11 @@ class QueueServer implements CommandConsumer {
     failed: Outcome | undefined,
     entry: LedgerEntry | undefined,
   ): Promise<Omit<SettledReport, 'ms'>> {
-    const replayed = entry === undefined ? undefined : await this.#fromLedger(entry)
+    const replayed = entry === undefined ? undefined : await entry.recall()
     if (replayed?.reply !== undefined) {
       // Where the asker is now, not where it was: it may have been restarted with a new reply queue.
       const again = { ...replayed.reply, address: this.#settings.replyAddress(delivery.message) }
-      await publishReply(this.#settings, delivery, again)
+      await publishReply(this.#settings, delivery, again, () => again)
       delivery.ack()
       return this.#report(delivery, command, { kind: 'done', status: 200, attempts: 0 }, undefined, true)
     }
@@ -219,7 +223,7 @@ class QueueServer implements CommandConsumer {
     let portal: Portal | undefined
     if (command !== undefined && outcome === undefined) {
       try {
-        portal = this.#settings.portals.find(command)
+        portal = await this.#settings.portals.find(command)
         outcome = await runCommand(this.#ordered(command), portal, {
           ...this.#settings.run,
           source: delivery.queue,
@@ -254,16 +258,31 @@ class QueueServer implements CommandConsumer {
       return { ...this.#report(delivery, command, outcome, portal, false), outcome: 'requeued' }
     }
     const context = { now: now(), newId: newId(), ...(portal === undefined ? {} : { portal: portal.domain }) }
-    const reply: KeptReply = {
+    const encode = (end: Outcome): KeptReply => ({
       address: replyAddress(message),
-      message: contract.reply(message, command, outcome, context),
-    }
-    if (entry?.begun === true) await (outcome.kind === 'failed' ? entry.forget() : entry.done(reply))
+      message: contract.reply(message, command, end, context),
+    })
+    const smaller = (): KeptReply => encode(tooLargeToReply(command, outcome))
+    const whole = encode(outcome)
+    const reply = whole.message.body.length > (this.#settings.maxReplyBytes ?? Infinity) ? smaller() : whole
+    if (entry?.begun === true) await this.#remember(entry, outcome, reply)
     await this.#keepForAsker(message, reply)
     if (decided === 'reply-and-keep') await keepDead(this.#settings, delivery, outcome)
-    await publishReply(this.#settings, delivery, reply)
+    await publishReply(this.#settings, delivery, reply, smaller)
     delivery.ack()
     return this.#report(delivery, command, outcome, portal, known.replayed)
+  }
+
+  /** A store that stumbles now must not turn what is known into "unknown" later. */
+  async #remember(entry: LedgerEntry, outcome: Outcome, reply: KeptReply): Promise<void> {
+    for (let pause = 200; ; pause *= 2) {
+      try {
+        return await (outcome.kind === 'failed' ? entry.forget() : entry.done(reply))
+      } catch (error) {
+        if (pause > STORE_HOLD_MS || this.#stop.signal.aborted) throw error
+        await sleep(pause)
+      }
+    }
   }
 
   /** A caller that asked over HTTP without waiting looks its reply up in the ledger. */
@@ -283,42 +302,6 @@ class QueueServer implements CommandConsumer {
       `${contract.name} ${delivery.queue} ${messageId}`,
       requestHash(delivery.message),
     )
-  }
-
-  /** What the ledger knows already: a reply to send again, or an outcome to reply with; `undefined` for a new command. */
-  async #fromLedger(entry: LedgerEntry): Promise<{ reply?: KeptReply; outcome?: Outcome } | undefined> {
-    const record = await entry.find()
-    if (record === undefined) return undefined
-    if (record.requestHash !== entry.hash) {
-      return {
-        outcome: rejected(
-          new CommandError(
-            'MESSAGE_ID_REUSED',
-            'Another command with the same message_id was carried out before',
-            {
-              status: 422,
-              hint: 'Give every command a message_id of its own; repeat one only with the very same body.',
-            },
-          ),
-        ),
-      }
-    }
-    const reply = decodeKept(record.reply)
-    if (reply !== undefined) return { reply }
-    const failure =
-      record.state === 'done'
-        ? {
-            code: 'REPLY_NOT_KEPT',
-            description: 'The command was carried out before; its reply was too long to keep',
-          }
-        : {
-            code: 'OUTCOME_UNKNOWN',
-            description: 'The bridge stopped while this write was under way; it may have been carried out',
-          }
-    const hint = 'Look the object up in Bitrix24 before you send the command again under a new message_id.'
-    return {
-      outcome: { kind: 'unknown', status: 504, attempts: 1, failure: { ...failure, hint, retryable: false } },
-    }
   }
 
   #ordered(command: Command): Command {

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Address, HeaderValue, Message } from '../../brokers/broker.ts'
+import type { Failure, Outcome } from '../../model/outcome.ts'
 import { gather } from '../../util/gather.ts'
 
 /** What the store remembers of a write command. */
@@ -89,8 +90,19 @@ export class LedgerEntry {
     this.hash = hash
   }
 
-  find(): ReturnType<Ledger['find']> {
-    return this.#ledger.find(this.key)
+  /**
+   * What the ledger knows already: a reply to send again, or an outcome to reply with; `undefined` for a new command.
+   */
+  async recall(): Promise<{ readonly reply?: KeptReply; readonly outcome?: Outcome } | undefined> {
+    const record = await this.#ledger.find(this.key)
+    if (record === undefined) return undefined
+    if (record.requestHash !== this.hash) {
+      return { outcome: { kind: 'failed', status: 422, attempts: 0, failure: REUSED } }
+    }
+    const reply = decodeKept(record.reply)
+    if (reply !== undefined) return { reply }
+    const failure = record.state === 'done' ? NOT_KEPT : CUT_SHORT
+    return { outcome: { kind: 'unknown', status: 504, attempts: 1, failure } }
   }
 
   readonly started = async (): Promise<void> => {
@@ -105,6 +117,32 @@ export class LedgerEntry {
   async forget(): Promise<void> {
     if (this.begun) await this.#ledger.forget(this.key)
   }
+}
+
+/** Two commands under one id. */
+export const REUSED: Failure = {
+  code: 'MESSAGE_ID_REUSED',
+  description: 'Another command with the same id was carried out before',
+  retryable: false,
+  hint: 'Give every command an id of its own; repeat one only with the very same body.',
+}
+
+const LOOK = 'Look the object up in Bitrix24 before you send the command again under a new id.'
+
+/** It was carried out; its reply is gone. */
+export const NOT_KEPT: Failure = {
+  code: 'REPLY_NOT_KEPT',
+  description: 'The command was carried out before; its reply was too long to keep',
+  retryable: false,
+  hint: LOOK,
+}
+
+/** It was begun, and nobody saw its end. */
+const CUT_SHORT: Failure = {
+  code: 'OUTCOME_UNKNOWN',
+  description: 'The bridge stopped while this write was under way; it may have been carried out',
+  retryable: false,
+  hint: LOOK,
 }
 
 /** Headers that brokers and tracing change from one delivery of a message to the next. */

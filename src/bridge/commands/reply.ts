@@ -14,24 +14,40 @@ export interface ReplyRoad {
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
-/** How long a reply that the broker does not take is tried again before the command is handed back. */
+/** How long a reply that the broker does not take is offered to its queue before it goes among the dead letters. */
 const HOLD_MS = 300_000
 
 /**
- * Resolves when the broker has confirmed the reply. A reply that no queue receives is kept in the dead letter queue
- * with its address. Rejects when the broker has taken neither for five minutes, or is being closed.
+ * Resolves when the broker has confirmed the reply. What was carried out is never handed back to be carried out again,
+ * so this goes on until some queue has it: a reply that no queue receives, or that its queue has refused for five
+ * minutes, is kept in the dead letter queue with its address. One that is too large is replaced by what `smaller` makes.
+ *
+ * Rejects only when the broker is being closed.
  */
-export async function publishReply(road: ReplyRoad, delivery: Delivery, reply: KeptReply): Promise<void> {
-  const taken = await insist(road, reply.address, reply.message, delivery)
-  if (taken) return
-  const { exchange, routingKey } = reply.address
-  const headers = {
-    ...reply.message.headers,
-    'x-b24-reason': 'REPLY_UNROUTABLE',
-    'x-b24-reply-exchange': exchange,
-    'x-b24-reply-routing-key': routingKey,
+export async function publishReply(
+  road: ReplyRoad,
+  delivery: Delivery,
+  reply: KeptReply,
+  smaller: () => KeptReply,
+): Promise<void> {
+  let { address, message } = reply
+  for (let round = 0; ; round++) {
+    const end = await offer(road, address, message, delivery)
+    if (end === 'taken') return
+    if (end === 'shrink' && round === 0) {
+      ;({ address, message } = smaller())
+      continue
+    }
+    const headers = {
+      ...message.headers,
+      'x-b24-reason': end === 'keep' ? 'REPLY_UNROUTABLE' : 'REPLY_REFUSED',
+      'x-b24-reply-exchange': address.exchange,
+      'x-b24-reply-routing-key': address.routingKey,
+    }
+    if (await toDead(road, { ...message, headers }, delivery)) return
+    // Not even our own queue takes it; an operator has to mend something. Meanwhile the command stays in hand.
+    if (end !== 'refused') await sleep(10_000)
   }
-  await toDead(road, { ...reply.message, headers }, delivery)
 }
 
 /** Keeps the message as it came, with the reason beside it, for people to look at. A `token` header is masked. */
@@ -47,35 +63,38 @@ export async function keepDead(road: ReplyRoad, delivery: Delivery, outcome: Out
   await toDead(road, { ...message, headers }, delivery)
 }
 
-async function toDead(road: ReplyRoad, message: Message, delivery: Delivery): Promise<void> {
-  const taken = await insist(road, { exchange: '', routingKey: road.deadQueue }, message, delivery)
-  const event = taken ? 'dead.kept' : 'dead.lost'
-  road.log(event, {
+/** True when the dead letter queue has it; false when there is no such queue, or it has refused it for five minutes. */
+async function toDead(road: ReplyRoad, message: Message, delivery: Delivery): Promise<boolean> {
+  const taken =
+    (await offer(road, { exchange: '', routingKey: road.deadQueue }, message, delivery)) === 'taken'
+  road.log(taken ? 'dead.kept' : 'dead.refused', {
     queue: delivery.queue,
     deadQueue: road.deadQueue,
     messageId: message.messageId,
     reason: message.headers['x-b24-reason'],
   })
+  return taken
 }
 
-/** Publishes until the broker has it. False when there is no queue for it. */
-async function insist(
+/** Publishes again and again, for five minutes at most; says how it ended. */
+async function offer(
   road: ReplyRoad,
   address: Address,
   message: Message,
   delivery: Delivery,
-): Promise<boolean> {
+): Promise<'taken' | 'keep' | 'shrink' | 'refused'> {
   const until = road.now() + HOLD_MS
   for (let pause = 200; ; pause = Math.min(10_000, pause * 2)) {
     try {
       await road.broker.publish(address, message)
-      return true
+      return 'taken'
     } catch (error) {
       const trouble = replyTrouble(error)
       const reason = error instanceof BridgeError ? error.code : 'INTERNAL_ERROR'
       road.log('reply.refused', { queue: delivery.queue, messageId: message.messageId, reason, trouble })
-      if (trouble === 'keep') return false
-      if (trouble === 'give-back' || road.now() > until) throw error
+      if (trouble === 'give-back') throw error
+      if (trouble !== 'again') return trouble
+      if (road.now() > until) return 'refused'
       await sleep(pause)
     }
   }

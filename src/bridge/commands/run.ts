@@ -62,6 +62,24 @@ export function rejected(error: unknown): Outcome {
   return { kind: 'failed', status: statusOf(known, 500), failure: failureOf(known), attempts: 0 }
 }
 
+/** What is left to say when the reply is larger than the queue or the settings allow. */
+export function tooLargeToReply(command: Command | undefined, outcome: Outcome): Outcome {
+  const changed = outcome.kind !== 'failed' && command !== undefined && !isReadCommand(command)
+  return {
+    kind: changed ? 'unknown' : 'failed',
+    status: 413,
+    attempts: outcome.attempts,
+    failure: {
+      code: 'REPLY_TOO_LARGE',
+      description: changed
+        ? 'The command was carried out, but its reply is too large to be sent'
+        : 'The reply is too large to be sent',
+      retryable: false,
+      hint: 'Ask for less: a filter, fewer fields, smaller batches. The bound is BRIDGE_MAX_BODY, and the broker has one of its own.',
+    },
+  }
+}
+
 /** One call is timed by the lane. What takes several requests is timed as a whole, from its arrival. */
 function untilWhen(
   command: Command,

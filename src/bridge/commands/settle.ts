@@ -43,6 +43,8 @@ export type ReplyTrouble =
   | 'again'
   /** No queue is there for it: keep it among the dead letters. */
   | 'keep'
+  /** No broker takes a message of that size: say so in a small one. */
+  | 'shrink'
   /** We are closing: the command comes again, and the ledger answers it. */
   | 'give-back'
 
@@ -50,6 +52,7 @@ export type ReplyTrouble =
 export function replyTrouble(error: unknown): ReplyTrouble {
   if (error instanceof BrokerError) {
     if (error.code === 'UNROUTABLE' || error.code === 'EXCHANGE_MISSING') return 'keep'
+    if (error.code === 'MESSAGE_TOO_LARGE') return 'shrink'
     return error.code === 'BROKER_CLOSED' ? 'give-back' : 'again'
   }
   return 'again'

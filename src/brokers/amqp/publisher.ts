@@ -1,7 +1,7 @@
 import type { ChannelModel, ConfirmChannel, Options, Message as RawMessage } from 'amqplib'
 import { BrokerError } from '../../model/errors.ts'
 import type { Address, Message } from '../broker.ts'
-import { brokerClosed, exchangeMissing, nacked, placeOf, unroutable } from '../errors.ts'
+import { brokerClosed, exchangeMissing, nacked, placeOf, tooLarge, unroutable } from '../errors.ts'
 import { watchChannel } from './channel.ts'
 import type { AmqpLink, BrokerLogger } from './connection.ts'
 import { reasonText, replyCode } from './errors.ts'
@@ -230,10 +230,14 @@ export class AmqpPublisher {
     this.#bytes = 0
     const missing =
       replyCode(error) === 404 ? /no exchange '(.*?)' in vhost/.exec(error.message)?.[1] : undefined
+    const size = Number(/message size (\d+) is larger than/.exec(error.message)?.[1])
     const guilty =
-      caught.length === 1 ? caught : caught.filter((publication) => publication.exchange === missing)
+      caught.length === 1
+        ? caught
+        : caught.filter(({ exchange, body }) => exchange === missing || body.length === size)
     for (const publication of guilty) {
-      if (missing !== undefined) publication.reject(exchangeMissing(missing, { cause: error }))
+      if (publication.body.length === size) publication.reject(tooLarge(publication, reasonText(error)))
+      else if (missing !== undefined) publication.reject(exchangeMissing(missing, { cause: error }))
       else publication.reject(nacked(publication, reasonText(error), error))
     }
     const innocent = caught.filter((publication) => !guilty.includes(publication))
