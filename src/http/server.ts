@@ -2,12 +2,17 @@ import { randomUUID } from 'node:crypto'
 import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { createNativeContract } from '../bridge/contracts/native.ts'
+import type { Installs } from '../bridge/installs/installs.ts'
 import { ConfigError } from '../model/errors.ts'
 import { maskSecrets } from '../model/webhook.ts'
 import { createCommandGuard, isAllowedHost, isAllowedOrigin, TURNED_AWAY } from './access.ts'
+import { addAdminRoutes } from './admin.ts'
 import { addCommandRoutes, type CommandDoor } from './commands.ts'
+import { addLifeCycleRoute } from './events.ts'
 import { addHealthRoutes, type HealthReport } from './health.ts'
+import { addInstallRoute } from './install.ts'
 import type { Metrics } from './metrics.ts'
+import { addOauthRoutes } from './oauth.ts'
 import { problemOf, refusal } from './problems.ts'
 import { createRuns } from './runs.ts'
 
@@ -30,6 +35,10 @@ export interface HttpServerOptions {
   /** Commands that callers may wait for at once; 1000 unless set. */
   readonly maxWaiting?: number
   readonly commands: CommandDoor
+  /** How applications come to portals; without it there are no such routes. */
+  readonly installs?: Installs
+  /** Address of the portals' `BX24` library, for the installer page; that of the cloud unless set. */
+  readonly bx24Script?: string
   readonly health: () => HealthReport
   readonly metrics: Pick<Metrics, 'text' | 'contentType' | 'answered'>
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
@@ -128,7 +137,22 @@ function buildServer(options: HttpServerOptions, { isClosing, over }: Closing): 
   server.get('/metrics', async (_request, reply) =>
     reply.type(options.metrics.contentType).send(await options.metrics.text()),
   )
-  const { commands } = options
+  const { commands, installs, bx24Script } = options
+  const guard = createCommandGuard(options.adminToken)
+  const draining = (): boolean => isClosing() || options.health().draining
+  if (installs !== undefined) {
+    const routes = {
+      installs,
+      draining,
+      newId: randomUUID,
+      refuse,
+      ...(bx24Script === undefined ? {} : { bx24Script }),
+    }
+    addOauthRoutes(server, routes)
+    addInstallRoute(server, routes)
+    addLifeCycleRoute(server, routes)
+    addAdminRoutes(server, { installs, guard })
+  }
   addCommandRoutes(server, {
     door: commands,
     runs: createRuns({
@@ -137,8 +161,8 @@ function buildServer(options: HttpServerOptions, { isClosing, over }: Closing): 
       now: () => performance.now(),
     }),
     contract: createNativeContract({ maxBodyBytes }),
-    guard: createCommandGuard(options.adminToken),
-    draining: () => isClosing() || options.health().draining,
+    guard,
+    draining,
     closing: over,
     newId: randomUUID,
     now: Date.now,
@@ -164,7 +188,7 @@ function addHostRules(server: FastifyInstance, { allowedHosts, corsHosts }: Http
     return reply
       .code(204)
       .headers({
-        'access-control-allow-methods': 'GET, POST',
+        'access-control-allow-methods': 'GET, POST, PUT, DELETE',
         'access-control-allow-headers':
           'Authorization, Content-Type, Idempotency-Key, Prefer, Traceparent, X-B24-Portal, X-B24-Priority, X-B24-Order-Key',
         'access-control-max-age': '600',

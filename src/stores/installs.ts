@@ -1,0 +1,143 @@
+import { randomUUID } from 'node:crypto'
+import type { Kysely } from 'kysely'
+import type { Installation, Portal } from '../model/portal.ts'
+import type { TokenKey, TokenPair } from '../model/token.ts'
+import {
+  addApplicationToken,
+  findApplicationToken,
+  listApplicationTokens,
+} from './queries/application-tokens.ts'
+import {
+  findApplication,
+  listApplications,
+  listInstallations,
+  removeInstallation,
+  saveInstallation,
+} from './queries/applications.ts'
+import { takeLease } from './queries/leases.ts'
+import {
+  findPortal,
+  listPortals,
+  removePortal,
+  resumePortal,
+  savePortal,
+  suspendPortal,
+} from './queries/portals.ts'
+import { listTokens, markTokensDead, saveTokens } from './queries/tokens.ts'
+import { inTransaction } from './queries/transaction.ts'
+import { listWebhooks } from './queries/webhooks.ts'
+import type { StoreTables } from './schema.ts'
+import type { Secrets } from './secrets.ts'
+
+/** Everything that one installation leaves behind. */
+interface Install {
+  readonly portal: Portal
+  readonly installation: Installation
+  readonly tokens: { readonly key: TokenKey; readonly pair: TokenPair }
+  readonly applicationToken?: string
+}
+
+interface Uninstall {
+  readonly memberId: string
+  readonly clientId: string
+  readonly clean: boolean
+  readonly reason: string
+  readonly now: number
+}
+
+/** The store as `bridge/installs` wants it: what belongs together is written in one transaction. */
+export function installRecords(db: Kysely<StoreTables>, secrets: Secrets) {
+  return {
+    findApplication: (clientId: string) => findApplication(db, secrets, clientId),
+    listApplications: () => listApplications(db),
+    findPortal: (name: string) => findPortal(db, name),
+    listPortals: (page: { readonly after?: string; readonly limit?: number }) => listPortals(db, page),
+    listInstallations: (memberId: string) => listInstallations(db, memberId),
+    listTokens: (memberId: string) => listTokens(db, { memberId }),
+    listApplicationTokens: (memberId: string) => listApplicationTokens(db, memberId),
+    findApplicationToken: (memberId: string, token: string) =>
+      findApplicationToken(db, secrets, memberId, token),
+    saveInstall: (install: Install, now: number) =>
+      inTransaction(db, (transaction) => saveInstall(transaction, secrets, install, now)),
+    savePortal: (portal: Portal, now: number) => savePortal(db, portal, now),
+    uninstall: (gone: Uninstall) =>
+      inTransaction(db, (transaction) =>
+        gone.clean ? forget(transaction, gone) : endTokens(transaction, gone),
+      ),
+    removePortal: (memberId: string) => removePortal(db, memberId),
+    sign: (text: string) => secrets.fingerprint(text),
+    async claimOnce(name: string, { ttlMs, now }: { readonly ttlMs: number; readonly now: number }) {
+      const prefix = `${name.slice(0, name.indexOf('/') + 1)}%`
+      await db.deleteFrom('leases').where('name', 'like', prefix).where('until', '<=', now).execute()
+      return (await takeLease(db, { name, owner: randomUUID(), ttlMs, now })) !== undefined
+    },
+  }
+}
+
+async function saveInstall(
+  db: Kysely<StoreTables>,
+  secrets: Secrets,
+  { portal, installation, tokens, applicationToken }: Install,
+  now: number,
+): Promise<void> {
+  await savePortal(db, portal, now)
+  await saveInstallation(db, installation, now)
+  await saveTokens(db, secrets, tokens.key, tokens.pair, now)
+  if (applicationToken !== undefined) {
+    const { memberId, clientId } = installation
+    await removeApplicationTokens(db, installation)
+    await addApplicationToken(
+      db,
+      secrets,
+      { memberId, clientId, label: 'application', token: applicationToken },
+      now,
+    )
+  }
+  await resumePortal(db, portal.memberId, now)
+}
+
+/** The application was removed: nothing of it proves or opens anything any more. */
+async function endTokens(
+  db: Kysely<StoreTables>,
+  { memberId, clientId, reason, now }: Uninstall,
+): Promise<void> {
+  const tokens = await listTokens(db, { memberId })
+  for (const { version, ...key } of tokens.filter((one) => one.clientId === clientId)) {
+    await markTokensDead(db, key, { version, reason })
+  }
+  await db
+    .deleteFrom('spare_tokens')
+    .where('member_id', '=', memberId)
+    .where('client_id', '=', clientId)
+    .execute()
+  await removeApplicationTokens(db, { memberId, clientId })
+  const others = tokens.some((one) => one.clientId !== clientId && one.state === 'active')
+  if (!others && (await listWebhooks(db, { portal: memberId })).length === 0) {
+    await suspendPortal(db, memberId, { reason, now })
+  }
+}
+
+async function forget(
+  db: Kysely<StoreTables>,
+  { memberId, clientId, reason, now }: Uninstall,
+): Promise<void> {
+  await removeInstallation(db, { memberId, clientId })
+  const tokens = await listTokens(db, { memberId })
+  if ((await listWebhooks(db, { portal: memberId })).length > 0) return
+  if (tokens.length === 0 && (await listInstallations(db, memberId)).length === 0) {
+    await removePortal(db, memberId)
+  } else if (!tokens.some(({ state }) => state === 'active')) {
+    await suspendPortal(db, memberId, { reason, now })
+  }
+}
+
+async function removeApplicationTokens(
+  db: Kysely<StoreTables>,
+  { memberId, clientId }: { readonly memberId: string; readonly clientId: string },
+): Promise<void> {
+  await db
+    .deleteFrom('application_tokens')
+    .where('member_id', '=', memberId)
+    .where('client_id', '=', clientId)
+    .execute()
+}
