@@ -40,6 +40,8 @@ export interface Service {
 /** What a service is told besides its settings. */
 export interface ServiceOptions {
   readonly logger: Logger
+  /** Ends a start that waits for a broker; without effect once the service runs. */
+  readonly signal?: AbortSignal
   /** Told when the service cannot go on (its store was taken over): stop the process. */
   readonly onFatal?: (reason: string) => void
 }
@@ -69,10 +71,12 @@ export async function startService(config: Config, options: ServiceOptions): Pro
 
 async function start(
   config: Config,
-  { logger, onFatal }: ServiceOptions,
+  { logger, onFatal, signal }: ServiceOptions,
   closing: (() => Promise<unknown>)[],
 ): Promise<Service> {
   const log = (event: string, fields: Readonly<Record<string, unknown>>): void => logger.info(fields, event)
+  const unlessStopped = <T>(work: Promise<T>): Promise<T> =>
+    signal === undefined ? work : orAbort(work, signal)
   const metrics = createMetrics()
   const instance = `${hostname()}-${process.pid}`
   let draining = false
@@ -96,7 +100,8 @@ async function start(
       logger: log,
       ...(config.tlsCa === undefined ? {} : { tls: { caFile: config.tlsCa.file } }),
     },
-    embedded: () => ({ db: store.db, now: Date.now, logger: log }),
+    // On a database server other bridges may hold leases: they end by time.
+    embedded: () => ({ db: store.db, now: Date.now, takeOver: !store.features.shared, logger: log }),
   })
   closing.push(() => broker.close())
   let consumer: CommandConsumer | undefined
@@ -104,7 +109,6 @@ async function start(
   closing.push(async () => void (await consumer?.drain(LAST_WORDS_MS)))
   const chosen = chooseContract({ ...config.contract, topology: config.topology }, config.maxBodyBytes)
   logger.info(summary(config, chosen, store, secrets.active), 'service.starting')
-  await chosen.prepare(broker)
 
   const transport = createTransport({
     timeoutMs: config.requestTimeoutMs,
@@ -128,30 +132,12 @@ async function start(
   })
   closing.push(() => portals.close(1000))
 
-  const ledger = createLedger(ledgerStore(store), Date.now)
+  const remembering = watchedLedgerStore(store)
+  const ledger = createLedger(remembering.store, Date.now)
   const shared = { broker, portals, ledger, now: Date.now, newId: randomUUID }
-  const served = await consumeCommands({
-    ...shared,
-    queue: chosen.commandQueue,
-    prefetch: config.prefetch,
-    contract: chosen.contract,
-    replyAddress: chosen.replyAddress,
-    deadQueue: chosen.deadQueue,
-    strictOrder: chosen.strictOrder,
-    run: { countLists: chosen.countLists },
-    onSettled(report) {
-      metrics.settled(report)
-      logger.info(report, 'command.settled')
-    },
-    log(event, fields) {
-      if (event === 'dead.kept') metrics.deadLetter(String(fields.reason))
-      logger.warn(fields, event)
-    },
-  })
-  consumer = served
   const lanes = (): { domain: string; stats: LaneStats }[] =>
     portals.list().map(({ domain, lane }) => ({ domain, stats: lane.stats() }))
-  metrics.gauges(() => ({ lanes: lanes(), broker: broker.state(), inHand: served.inHand }))
+  metrics.gauges(() => ({ lanes: lanes(), broker: broker.state(), inHand: consumer?.inHand ?? 0 }))
 
   const http = createHttpServer({
     host: config.http.host,
@@ -165,12 +151,38 @@ async function start(
       contract: createNativeContract({ maxBodyBytes: config.maxBodyBytes }),
       commandQueue: chosen.contract.name === 'native' ? chosen.commandQueue : undefined,
     }),
-    health: () => health(broker, draining),
+    health: () =>
+      health({ broker, draining, serving: consumer !== undefined, storeTrouble: remembering.trouble() }),
     metrics,
     log: (event, fields) => logger.warn(fields, event),
   })
   closing.push(() => http.close())
+  // Probes are answered before the broker is: a bridge that waits for it is alive, and not ready.
   const { url } = await http.listen()
+  logger.info({ url }, 'service.listening')
+  await unlessStopped(chosen.prepare(broker))
+  const served = await unlessStopped(
+    consumeCommands({
+      ...shared,
+      queue: chosen.commandQueue,
+      prefetch: config.prefetch,
+      contract: chosen.contract,
+      replyAddress: chosen.replyAddress,
+      deadQueue: chosen.deadQueue,
+      strictOrder: chosen.strictOrder,
+      run: { countLists: chosen.countLists, maxListBytes: config.maxBodyBytes },
+      maxReplyBytes: config.maxBodyBytes,
+      onSettled(report) {
+        metrics.settled(report)
+        logger.info(report, 'command.settled')
+      },
+      log(event, fields) {
+        if (event === 'dead.kept') metrics.deadLetter(String(fields.reason))
+        logger.warn(fields, event)
+      },
+    }),
+  )
+  consumer = served
   logger.info({ url, queue: chosen.commandQueue }, 'service.ready')
 
   const timers = [
@@ -245,24 +257,60 @@ async function bucketLevels(
   }
 }
 
-function ledgerStore({ db }: Store): LedgerStore {
+/** The ledger in the store, and why its last statement failed, if it did. */
+function watchedLedgerStore({ db }: Store): { readonly store: LedgerStore; trouble(): string | undefined } {
+  let trouble: string | undefined
+  const watch = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      const result = await work
+      trouble = undefined
+      return result
+    } catch (error) {
+      trouble = maskSecrets(error instanceof Error ? error.message : String(error))
+      throw error
+    }
+  }
   return {
-    find: (keys) => findLedgerEntries(db, keys),
-    started: async (rows) => void (await markStarted(db, rows)),
-    done: (rows) => markDone(db, rows),
-    forget: (keys) => forget(db, keys),
+    trouble: () => trouble,
+    store: {
+      find: (keys) => watch(findLedgerEntries(db, keys)),
+      started: async (rows) => void (await watch(markStarted(db, rows))),
+      done: (rows) => watch(markDone(db, rows)),
+      forget: (keys) => watch(forget(db, keys)),
+    },
   }
 }
 
-function health(broker: Broker, draining: boolean): HealthReport {
-  const { connected, blocked, reason } = broker.state()
+/** What `work` gives, unless the signal aborts first: then its reason is thrown. */
+function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const stop = (): void => reject(signal.reason)
+    if (signal.aborted) stop()
+    signal.addEventListener('abort', stop, { once: true })
+    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
+  })
+}
+
+function health(seen: {
+  readonly broker: Broker
+  readonly draining: boolean
+  readonly serving: boolean
+  readonly storeTrouble: string | undefined
+}): HealthReport {
+  const { connected, blocked, reason } = seen.broker.state()
   const trouble = connected ? 'the broker is short of memory or disk' : (reason ?? 'not connected')
-  const ok = connected && !blocked
+  const well = connected && !blocked
+  const { storeTrouble } = seen
   return {
-    draining,
+    draining: seen.draining,
     parts: [
-      { name: 'broker', ok, ...(ok ? {} : { reason: trouble }) },
-      { name: 'store', ok: true },
+      { name: 'broker', ok: well, ...(well ? {} : { reason: trouble }) },
+      { name: 'queue', ok: seen.serving, ...(seen.serving ? {} : { reason: 'not subscribed yet' }) },
+      {
+        name: 'store',
+        ok: storeTrouble === undefined,
+        ...(storeTrouble === undefined ? {} : { reason: storeTrouble }),
+      },
     ],
   }
 }

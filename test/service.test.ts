@@ -1,6 +1,11 @@
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { tmpdir } from 'node:os'
+import pino from 'pino'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { readConfig } from '../src/config/read.ts'
+import { startService } from '../src/service.ts'
+import { eventually } from './conformance/broker.ts'
 import { ADMIN_TOKEN, addDeal, type Bench, openBench } from './support/bridge.ts'
 
 describe('a service', () => {
@@ -53,5 +58,34 @@ describe('a service', () => {
     await bench.start()
     expect((await bench.reply(id)).body.outcome).toBe('done')
     expect(bench.sandbox.stats().writes).toBe(1)
+  })
+
+  it('answers probes while it waits for its broker, and ends at once when asked to', async () => {
+    const lines: string[] = []
+    const logger = pino({ base: null }, { write: (line: string) => void lines.push(line) })
+    const config = readConfig({
+      env: {
+        BRIDGE_PORTAL: 'http://127.0.0.1:9/rest/1/abc/',
+        BRIDGE_BROKER: 'amqp://guest:guest@127.0.0.1:9/',
+        BRIDGE_STORE: 'sqlite::memory:',
+        BRIDGE_HTTP: '127.0.0.1:0',
+      },
+      cwd: tmpdir(),
+    })
+    const stop = new AbortController()
+    const starting = startService(config, { logger, signal: stop.signal })
+    const ended = expect(starting).rejects.toMatchObject({ name: 'AbortError' })
+    let url: string | undefined
+    await eventually(() => {
+      url = lines.map((line) => JSON.parse(line)).find(({ msg }) => msg === 'service.listening')?.url
+      expect(url).toBeDefined()
+    }, 5000)
+    expect((await fetch(`${url}/health/live`)).status).toBe(200)
+    const ready = await fetch(`${url}/health/ready`)
+    expect(ready.status).toBe(503)
+    expect(await ready.text()).toContain('broker')
+    stop.abort()
+    await ended
+    await expect(fetch(`${url}/health/live`)).rejects.toThrow()
   })
 })

@@ -34,6 +34,7 @@ export function runCommand(io: CliIo): Command {
         const fatal = new AbortController()
         const service = await startService(config, {
           logger,
+          signal: io.signal,
           onFatal: (reason) => {
             logger.fatal({ reason }, 'service.fatal')
             fatal.abort()
@@ -43,6 +44,10 @@ export function runCommand(io: CliIo): Command {
         if (!signal.aborted) await once(signal, 'abort')
         const drained = await service.stop()
         if (!drained || fatal.signal.aborted) io.exit(EXIT.unexpected)
+      } catch (error) {
+        // Asked to end while it still waited for its broker: nothing was in hand.
+        if (!io.signal.aborted || error !== io.signal.reason) throw error
+        logger.info('service.stopped')
       } finally {
         flush()
       }
