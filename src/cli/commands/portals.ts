@@ -11,6 +11,7 @@ import { addSettingFlags, configOf } from '../settings.ts'
 import { withVault } from '../vault.ts'
 import { addCommand } from './portals-add.ts'
 import { checkCommand } from './portals-check.ts'
+import { importCommand } from './portals-import.ts'
 
 const EXAMPLES = `
 Examples:
@@ -18,7 +19,8 @@ Examples:
   b24-bridge portals list
   b24-bridge portals show example.bitrix24.com
   b24-bridge portals check
-  b24-bridge portals remove example.bitrix24.com`
+  b24-bridge portals remove example.bitrix24.com
+  b24-bridge portals import --from simple-api --url env:OLD_DB --dry-run`
 
 interface Flags {
   readonly json?: boolean
@@ -35,6 +37,7 @@ export function portalsCommand(io: CliIo): Command {
     .addCommand(showCommand(io))
     .addCommand(checkCommand(io))
     .addCommand(removeCommand(io))
+    .addCommand(importCommand(io))
 }
 
 function listCommand(io: CliIo): Command {
