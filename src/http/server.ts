@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { setMaxListeners } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { createNativeContract } from '../bridge/contracts/native.ts'
@@ -65,6 +66,8 @@ export interface HttpServer {
 /** Health, metrics and commands over HTTP. Does no I/O before `listen`. */
 export function createHttpServer(options: HttpServerOptions): HttpServer {
   const closing = new AbortController()
+  // Every caller that waits listens to it; that is no leak.
+  setMaxListeners(0, closing.signal)
   let closed: Promise<void> | undefined
   const server = buildServer(options, { isClosing: () => closed !== undefined, over: closing.signal })
   return {

@@ -74,11 +74,17 @@ export class RestError extends BridgeError {
     details: ErrorDetails & { readonly code?: string } = {},
   ) {
     const code = details.code ?? (portalCode === '' ? 'ERROR' : portalCode)
-    super(code, description === '' ? `The portal answered ${code}` : `${code}: ${description}`, details)
+    super(code, sentenceOf(portalCode, code, description), details)
     this.status = status
     this.description = description
     this.portalCode = portalCode
   }
+}
+
+/** Many portal errors have an empty code; the description then says all there is. */
+function sentenceOf(portalCode: string, code: string, description: string): string {
+  if (description === '') return `The portal answered ${code}`
+  return portalCode === '' ? description : `${code}: ${description}`
 }
 
 /** A limit of the portal refused the call before it ran. Waiting mends it; the wait is not an attempt. */

@@ -16,7 +16,10 @@ to the queue. The second one ends at once.`
 /** `b24-bridge run`: the service. Runs until a signal; the exit code tells whether everything in hand had ended. */
 export function runCommand(io: CliIo): Command {
   const own = new Command('run')
-    .description('Serve the command queue: the bridge itself')
+    .alias('debug')
+    .description(
+      'Serve the command queue: the bridge itself (`debug`, as the older program has it, logs more)',
+    )
     .option('--host <host>', 'where HTTP listens (an older way to write --http)')
     .option('--port <port>', 'port of HTTP (an older way to write --http)')
     .option('--json', 'log as lines of JSON, whatever the settings say')
@@ -27,9 +30,11 @@ export function runCommand(io: CliIo): Command {
       // Loaded here, so that no other command pays for the memory of the whole service.
       const { createLog } = await import('../../log.ts')
       const { startService } = await import('../../service.ts')
-      const { logger, flush } = createLog(
-        flags.json === true ? { ...config.log, format: 'json' } : config.log,
-      )
+      const debug = command.parent?.args[0] === 'debug' && config.log.level === 'info'
+      const { logger, flush } = createLog({
+        level: debug ? 'debug' : config.log.level,
+        format: flags.json === true ? 'json' : config.log.format,
+      })
       try {
         const fatal = new AbortController()
         const service = await startService(config, {
