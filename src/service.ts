@@ -1,11 +1,11 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { type CommandConsumer, consumeCommands } from './bridge/commands/consume.ts'
-import { createLedger, type LedgerStore } from './bridge/commands/ledger.ts'
+import { createLedger } from './bridge/commands/ledger.ts'
 import { createNativeContract } from './bridge/contracts/native.ts'
 import { type ChosenContract, chooseContract } from './bridge/contracts/select.ts'
 import { createDoor } from './bridge/door.ts'
-import { createPortals } from './bridge/portals.ts'
+import { createStoredPortals } from './bridge/stored-portals.ts'
 import type { Broker } from './brokers/broker.ts'
 import { openBroker } from './brokers/open.ts'
 import type { LaneStats } from './client/lane/core.ts'
@@ -15,12 +15,13 @@ import { createMetrics } from './http/metrics.ts'
 import { createHttpServer, type HealthReport } from './http/server.ts'
 import type { Logger } from './log.ts'
 import { maskSecrets, maskWebhook } from './model/webhook.ts'
+import { ledgerQueries, portalQueries, tokenQueries } from './stores/bound.ts'
+import { bucketLevels } from './stores/bucket-levels.ts'
 import { openStore } from './stores/open.ts'
-import { loadBuckets, saveBucket } from './stores/queries/buckets.ts'
-import { findLedgerEntries, forget, markDone, markStarted, pruneLedger } from './stores/queries/ledger.ts'
+import { pruneLedger } from './stores/queries/ledger.ts'
 import type { Secrets } from './stores/secrets.ts'
 import type { Store } from './stores/store.ts'
-import { unlockStore } from './stores/unlock.ts'
+import { folderBeside, unlockStore } from './stores/unlock.ts'
 
 /** A running bridge. */
 export interface Service {
@@ -46,6 +47,7 @@ export interface ServiceOptions {
   readonly onFatal?: (reason: string) => void
 }
 
+const BAD_NEWS = new Set(['portal.suspended', 'portal.unsaved', 'token.dead', 'token.idle', 'token.spool'])
 const PRUNE_MS = 10 * 60_000
 const RECHECK_MS = 2000
 /** For the replies to commands that did not end within the drain time. */
@@ -116,23 +118,33 @@ async function start(
     ...(config.tlsCa === undefined ? {} : { ca: config.tlsCa.pem }),
   })
   closing.push(() => transport.close())
-  const portals = createPortals({
+  const { portals, keeper } = createStoredPortals({
     defaultPortal: config.portal,
-    levels: await bucketLevels(store, config, logger),
+    portalStore: portalQueries(store, secrets),
+    tokenStore: tokenQueries(store, secrets),
+    secrets,
+    spoolFolder: folderBeside(config.store, 'spool'),
+    oauthServers: config.oauthServers,
+    owner: `${instance}-${randomUUID()}`,
+    now: Date.now,
+    levels: await bucketLevels(store, Date.now, (error) => logger.warn({ err: error }, 'bucket.unsaved')),
     onRequest: (domain, report) => metrics.request(domain, report),
+    onRenamed: (origin) =>
+      logger.warn({ origin, hint: 'Set the new address in BRIDGE_PORTAL.' }, 'portal.renamed'),
+    log: (event, fields) => logger[BAD_NEWS.has(event) ? 'warn' : 'info'](fields, event),
     lane: {
       transport,
       limit: config.limit,
       maxInFlight: config.maxInFlight,
       operatingLimitSeconds: config.operatingLimitSeconds,
       portalWaitMs: config.portalWaitMs,
-      onRenamed: (origin) =>
-        logger.warn({ origin, hint: 'Set the new address in BRIDGE_PORTAL.' }, 'portal.renamed'),
     },
   })
+  closing.push(() => keeper.close())
   closing.push(() => portals.close(1000))
+  await keeper.start()
 
-  const remembering = watchedLedgerStore(store)
+  const remembering = ledgerQueries(store)
   const ledger = createLedger(remembering.store, Date.now)
   const shared = { broker, portals, ledger, now: Date.now, newId: randomUUID }
   const lanes = (): { domain: string; stats: LaneStats }[] =>
@@ -232,52 +244,6 @@ function summary(
     prefetch: config.prefetch,
     adminToken: config.adminToken === undefined ? 'not set' : 'set',
     secretKey,
-  }
-}
-
-/** The request counters of the portals as the last process left them, drained by the time that has passed. */
-async function bucketLevels(
-  store: Store,
-  config: Config,
-  logger: Logger,
-): Promise<NonNullable<Parameters<typeof createPortals>[0]['levels']>> {
-  const saved = await loadBuckets(store.db)
-  return {
-    load(domain) {
-      const bucket = saved.get(domain)
-      if (bucket === undefined || config.limit === null) return 0
-      const seconds = Math.max(0, Date.now() - bucket.updatedAt) / 1000
-      return Math.max(0, bucket.level - seconds * config.limit.drainPerSecond)
-    },
-    save(domain, level) {
-      saveBucket(store.db, domain, { level, updatedAt: Date.now() }).catch((error) =>
-        logger.warn({ err: error }, 'bucket.unsaved'),
-      )
-    },
-  }
-}
-
-/** The ledger in the store, and why its last statement failed, if it did. */
-function watchedLedgerStore({ db }: Store): { readonly store: LedgerStore; trouble(): string | undefined } {
-  let trouble: string | undefined
-  const watch = async <T>(work: Promise<T>): Promise<T> => {
-    try {
-      const result = await work
-      trouble = undefined
-      return result
-    } catch (error) {
-      trouble = maskSecrets(error instanceof Error ? error.message : String(error))
-      throw error
-    }
-  }
-  return {
-    trouble: () => trouble,
-    store: {
-      find: (keys) => watch(findLedgerEntries(db, keys)),
-      started: async (rows) => void (await watch(markStarted(db, rows))),
-      done: (rows) => watch(markDone(db, rows)),
-      forget: (keys) => watch(forget(db, keys)),
-    },
   }
 }
 

@@ -14,6 +14,10 @@ export interface BatchEntry {
 interface CommandBase {
   /** Portal by name, domain or member id; the default portal when left out. */
   readonly portal?: string
+  /** Client id of the application in whose name calls go; by default that of the oldest credential. */
+  readonly application?: string
+  /** Id of the user whose rights calls have; by default the one of the oldest credential. */
+  readonly as?: string
   /** A credential that the message itself carries (contract `rabbitmq-to-bitrix24`). */
   readonly credential?: Webhook
   /** The method as the sender wrote it; for `batch` it is `batch` unless the sender wrote another name. */

@@ -1,7 +1,9 @@
 import type { Portal } from '../model/portal.ts'
 import type { TokenKey, TokenPair } from '../model/token.ts'
+import { maskSecrets } from '../model/webhook.ts'
 import { findApplication } from './queries/applications.ts'
 import { takeLease } from './queries/leases.ts'
+import * as ledger from './queries/ledger.ts'
 import { findPortal, resumePortal, savePortal, suspendPortal } from './queries/portals.ts'
 import { dropSpare, listSpares } from './queries/spare-tokens.ts'
 import * as tokens from './queries/tokens.ts'
@@ -57,5 +59,30 @@ export function portalQueries({ db }: Store, secrets: Secrets) {
     webhooks: (portal: string) => listWebhooks(db, { portal }),
     webhookUrl: (id: string) => findWebhookUrl(db, secrets, id),
     save: (portal: Portal, now: number) => savePortal(db, portal, now),
+  }
+}
+
+/** The queries of the ledger, and why the last of them failed, if it did. */
+export function ledgerQueries({ db }: Store) {
+  let trouble: string | undefined
+  const watch = async <T>(work: Promise<T>): Promise<T> => {
+    try {
+      const result = await work
+      trouble = undefined
+      return result
+    } catch (error) {
+      trouble = maskSecrets(error instanceof Error ? error.message : String(error))
+      throw error
+    }
+  }
+  return {
+    trouble: (): string | undefined => trouble,
+    store: {
+      find: (keys: readonly string[]) => watch(ledger.findLedgerEntries(db, keys)),
+      started: async (rows: Parameters<typeof ledger.markStarted>[1]) =>
+        void (await watch(ledger.markStarted(db, rows))),
+      done: (rows: Parameters<typeof ledger.markDone>[1]) => watch(ledger.markDone(db, rows)),
+      forget: (keys: readonly string[]) => watch(ledger.forget(db, keys)),
+    },
   }
 }

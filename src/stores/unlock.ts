@@ -33,3 +33,10 @@ function keysFor({ address, given, production }: UnlockOptions): string {
     return `memory:${randomBytes(32).toString('base64')}`
   return readSecretKeys({ given, production, file: join(dirname(where.path), 'secret.key') })
 }
+
+/** A folder of our own on this machine, beside the store when that is a file: `spool` for tokens on their way. */
+export function folderBeside(address: string, name: string): string {
+  const where = parseStoreAddress(address)
+  const file = where.engine === 'sqlite' && where.path !== ':memory:'
+  return file ? join(dirname(where.path), name) : join('data', name)
+}

@@ -12,7 +12,21 @@ export const nativeCommandSchema = z
       .string()
       .min(1)
       .nullish()
-      .describe('Domain of the portal (example.bitrix24.com); the default portal when left out.'),
+      .describe(
+        'The portal by its domain (example.bitrix24.com), member id or alias; the default portal when left out.',
+      ),
+    application: z
+      .string()
+      .min(1)
+      .max(255)
+      .nullish()
+      .describe(
+        'Client id of the application in whose name the portal is called; any of the portal when left out.',
+      ),
+    as: z
+      .union([z.string().regex(/^\d{1,20}$/), z.int().min(1)])
+      .nullish()
+      .describe('Id of the user whose rights the calls have; the one who connected first when left out.'),
     action: z
       .enum(['call', 'list', 'batch'])
       .nullish()
@@ -115,7 +129,6 @@ export type NativeReplyBody = z.infer<typeof nativeReplySchema>
 
 /** Keys that are kept for later versions: a command with one of them is refused, never half understood. */
 export const RESERVED_KEYS: Readonly<Record<string, string>> = {
-  as: "Leave it out; every call runs as the user of the portal's webhook.",
   verify: 'Leave it out; a write whose end is unknown is answered with the outcome "unknown".',
   reply: 'Leave it out and set the AMQP property reply_to to the queue that wants the reply.',
 }

@@ -99,16 +99,17 @@ function checkMethod(body: NativeCommandBody, action: Command['action']): string
 /** Everything but action and parameters. */
 function commonParts(message: Message, body: NativeCommandBody, method: string) {
   const routing = readRoutingHeaders(message.headers)
-  const base: Mutable<Pick<Command, 'method' | 'meta' | 'portal' | 'priority' | 'orderKey' | 'deadlineMs'>> =
-    {
-      method,
-      meta: (body.meta ?? {}) as Json,
-    }
+  const base: Mutable<Omit<Command, 'action' | 'params' | 'entries' | 'halt'>> = {
+    method,
+    meta: (body.meta ?? {}) as Json,
+  }
   const portal = body.portal ?? routing.portal
   const priority = body.priority ?? routing.priority
   const orderKey = body.orderKey ?? routing.orderKey
   const deadlineMs = body.deadlineMs ?? expirationMs(message.expiration)
   if (portal !== undefined) base.portal = portal
+  if (typeof body.application === 'string') base.application = body.application
+  if (typeof body.as === 'string' || typeof body.as === 'number') base.as = String(body.as)
   if (priority !== undefined) base.priority = priority
   if (orderKey !== undefined) base.orderKey = orderKey
   if (deadlineMs !== undefined) base.deadlineMs = deadlineMs
@@ -145,7 +146,7 @@ function explain(issue: z.core.$ZodIssue | undefined, value: JsonObject): Comman
 
 /** What each key must be, for sentences; a test holds it against the schema. */
 const EXPECTED: Readonly<Record<string, string>> = {
-  portal: 'the domain of a portal',
+  portal: 'the domain, member id or alias of a portal',
   action: 'call, list or batch',
   method: 'the name of a REST method',
   params: 'an object, or an array for methods that take parameters by position',
@@ -153,6 +154,8 @@ const EXPECTED: Readonly<Record<string, string>> = {
   priority: 'urgent, normal or bulk',
   orderKey: 'a text of 1 to 255 characters',
   deadlineMs: 'a whole number of milliseconds above 0',
+  as: 'the id of a user',
+  application: 'the client id of an application',
 }
 
 const CODES: Readonly<Record<string, string>> = {

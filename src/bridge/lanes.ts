@@ -1,0 +1,83 @@
+import type { Lane, LaneOptions } from '../client/lane/lane.ts'
+import { createLane } from '../client/lane/lane.ts'
+import type { Credential } from '../model/credential.ts'
+import type { RequestLimit } from '../model/limits.ts'
+
+/** How lanes are made. */
+export interface LanesOptions {
+  readonly lane: Omit<LaneOptions, 'credential' | 'onRequest' | 'initialLevel' | 'onLevel' | 'onRenamed'>
+  /** Keeps the level of each portal's request counter over restarts. */
+  readonly levels?: {
+    load(domain: string, limit: RequestLimit | null | undefined): number
+    save(domain: string, level: number): void
+  }
+  readonly onRequest?: (domain: string, report: Parameters<NonNullable<LaneOptions['onRequest']>>[0]) => void
+  readonly now: () => number
+  /** A lane that was not asked for in so long, and has nothing to do, is closed; ten minutes. */
+  readonly idleMs?: number
+}
+
+/** A portal as a command finds it: the lane to it, and the credential to use there. */
+export interface LaneUse {
+  /** Host name; what replies and logs say. */
+  readonly domain: string
+  readonly lane: Lane
+  readonly credential: Credential
+}
+
+/** One lane a portal, however many credentials are used there; lanes that nobody uses are closed. */
+export interface Lanes {
+  /** The lane to the portal of a credential. What else is said counts when it is opened. */
+  open(
+    credential: Credential,
+    more?: { readonly limit?: RequestLimit | null; readonly onRenamed?: (origin: string) => void },
+  ): LaneUse
+  list(): readonly LaneUse[]
+  /** Closes what has been idle for too long. */
+  sweep(): void
+  close(graceMs: number): Promise<void>
+}
+
+/** Lanes by the domain of their portal. Holds no timer. */
+export function createLanes(options: LanesOptions): Lanes {
+  const { levels, onRequest, now, idleMs = 10 * 60_000 } = options
+  const lanes = new Map<string, LaneUse & { usedAt: number }>()
+  return {
+    open(credential, more = {}) {
+      const { domain } = credential
+      let known = lanes.get(domain)
+      if (known === undefined) {
+        const limit = more.limit === undefined ? options.lane.limit : more.limit
+        const lane = createLane({
+          ...options.lane,
+          credential,
+          ...(limit === undefined ? {} : { limit }),
+          ...(more.onRenamed === undefined ? {} : { onRenamed: more.onRenamed }),
+          ...(levels === undefined
+            ? {}
+            : {
+                initialLevel: levels.load(domain, limit),
+                onLevel: (level) => levels.save(domain, level),
+              }),
+          ...(onRequest === undefined ? {} : { onRequest: (report) => onRequest(domain, report) }),
+        })
+        known = { domain, lane, credential, usedAt: 0 }
+        lanes.set(domain, known)
+      }
+      known.usedAt = now()
+      return { domain, lane: known.lane, credential }
+    },
+    list: () => [...lanes.values()],
+    sweep() {
+      for (const [domain, { lane, usedAt }] of lanes) {
+        const { waiting, inFlight } = lane.stats()
+        if (waiting > 0 || inFlight > 0 || now() - usedAt < idleMs) continue
+        lanes.delete(domain)
+        void lane.close(0)
+      }
+    },
+    async close(graceMs) {
+      await Promise.all([...lanes.values()].map(({ lane }) => lane.close(graceMs)))
+    },
+  }
+}

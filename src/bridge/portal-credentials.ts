@@ -1,0 +1,117 @@
+import type { Credential } from '../model/credential.ts'
+import { CommandError } from '../model/errors.ts'
+import type { KnownPortal, Portal } from '../model/portal.ts'
+import type { TokenKey, TokenState } from '../model/token.ts'
+import { parseWebhook, webhookCredential } from '../model/webhook.ts'
+import { hintOf, stopped } from './tokens/reasons.ts'
+
+/** What finding a portal needs of a store. */
+export interface PortalStore {
+  /** By member id, alias or domain. */
+  portal(name: string): Promise<KnownPortal | undefined>
+  tokens(memberId: string): Promise<readonly TokenState[]>
+  /** Stored webhooks of a member id or of a domain. */
+  webhooks(portal: string): Promise<readonly StoredWebhook[]>
+  webhookUrl(id: string): Promise<string | undefined>
+  /** Keeps the new address of a portal that has moved. */
+  save(portal: Portal, now: number): Promise<void>
+}
+
+export interface StoredWebhook {
+  readonly id: string
+  readonly userId: string
+  readonly createdAt: number
+}
+
+/** Whom a command wants to be. */
+export interface Wish {
+  readonly application?: string | undefined
+  readonly as?: string | undefined
+}
+
+/** Who may be used on a portal: tokens of a user, or a webhook. */
+type Candidate = { readonly userId: string; readonly createdAt: number } & (
+  | { readonly tokens: TokenState }
+  | { readonly webhook: string }
+)
+
+/**
+ * The credential for a wish: the oldest one of those that fit and work; a name without a portal is that of a domain for
+ * which there is only a webhook. `undefined` when nothing is known under this name. Rejects with an `AuthError`
+ * `PORTAL_SUSPENDED` or `TOKENS_DEAD` with the reason, or a `CommandError` `USER_UNKNOWN` or `APPLICATION_UNKNOWN`.
+ */
+export async function chooseCredential(
+  store: PortalStore,
+  asked: { readonly name: string; readonly portal: KnownPortal | undefined; readonly wish: Wish },
+  credentialFor: (portal: KnownPortal, key: TokenKey) => Credential,
+): Promise<Credential | undefined> {
+  const { name, portal, wish } = asked
+  const all = await candidates(store, portal, name)
+  if (portal === undefined && all.length === 0) return undefined
+  const domain = portal?.domain ?? name
+  const fitting = all.filter((one) => fits(one, wish))
+  if (fitting.length === 0) throw nobody(domain, wish, all.length > 0)
+  const working = fitting.filter((one) => !('tokens' in one) || one.tokens.state === 'active')
+  const chosen = working.sort((a, b) => a.createdAt - b.createdAt)[0]
+  if (chosen === undefined) {
+    const [dead] = fitting
+    throw stopped(
+      'TOKENS_DEAD',
+      dead !== undefined && 'tokens' in dead ? dead.tokens.reason : undefined,
+      domain,
+    )
+  }
+  if ('tokens' in chosen) return credentialFor(portal as KnownPortal, chosen.tokens)
+  const url = await store.webhookUrl(chosen.webhook)
+  return url === undefined ? undefined : webhookCredential(parseWebhook(url))
+}
+
+/** The error for a portal that is not to be called now, or `undefined`. */
+export function suspension(portal: KnownPortal | undefined, now: number): CommandError | undefined {
+  if (portal?.state !== 'suspended' || (portal.nextTry ?? Number.POSITIVE_INFINITY) <= now) return undefined
+  const why = portal.reason === undefined ? '' : `: ${portal.reason}`
+  return new CommandError('PORTAL_SUSPENDED', `The portal ${portal.domain} is suspended${why}`, {
+    status: 403,
+    hint: hintOf(portal.reason),
+  })
+}
+
+async function candidates(
+  store: PortalStore,
+  portal: KnownPortal | undefined,
+  name: string,
+): Promise<Candidate[]> {
+  const tokens = portal === undefined ? [] : await store.tokens(portal.memberId)
+  const found = new Map<string, StoredWebhook>()
+  for (const one of portal === undefined ? [name] : [portal.memberId, portal.domain])
+    for (const webhook of await store.webhooks(one)) found.set(webhook.id, webhook)
+  return [
+    ...tokens.map((one) => ({ userId: one.userId, createdAt: one.createdAt, tokens: one })),
+    ...[...found.values()].map(({ id, userId, createdAt }) => ({ userId, createdAt, webhook: id })),
+  ]
+}
+
+function fits(one: Candidate, { application, as }: Wish): boolean {
+  if (as !== undefined && one.userId !== as) return false
+  return application === undefined || ('tokens' in one && one.tokens.clientId === application)
+}
+
+function nobody(domain: string, { application, as }: Wish, others: boolean): CommandError {
+  if (!others) {
+    return new CommandError('PORTAL_UNKNOWN', `Nobody has connected the portal ${domain}`, {
+      status: 404,
+      hint: 'Install the application on it, or add a webhook or tokens: `b24-bridge portals add`.',
+    })
+  }
+  const user = as === undefined ? '' : ` as the user ${as.slice(0, 20)}`
+  const by =
+    application === undefined ? '' : ` by the application ${JSON.stringify(application.slice(0, 100))}`
+  return new CommandError(
+    as === undefined ? 'APPLICATION_UNKNOWN' : 'USER_UNKNOWN',
+    `Nothing is stored to call ${domain}${user}${by}`,
+    {
+      status: 404,
+      hint: 'Leave as and application out, or let that user open the application on the portal once.',
+    },
+  )
+}
