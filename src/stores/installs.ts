@@ -112,7 +112,7 @@ async function endTokens(
     .execute()
   await removeApplicationTokens(db, { memberId, clientId })
   const others = tokens.some((one) => one.clientId !== clientId && one.state === 'active')
-  if (!others && (await listWebhooks(db, { portal: memberId })).length === 0) {
+  if (!others && !(await hasWebhook(db, memberId))) {
     await suspendPortal(db, memberId, { reason, now })
   }
 }
@@ -123,12 +123,22 @@ async function forget(
 ): Promise<void> {
   await removeInstallation(db, { memberId, clientId })
   const tokens = await listTokens(db, { memberId })
-  if ((await listWebhooks(db, { portal: memberId })).length > 0) return
+  if (await hasWebhook(db, memberId)) return
   if (tokens.length === 0 && (await listInstallations(db, memberId)).length === 0) {
     await removePortal(db, memberId)
   } else if (!tokens.some(({ state }) => state === 'active')) {
     await suspendPortal(db, memberId, { reason, now })
   }
+}
+
+/** Webhooks know their portal's domain, and mostly its id. */
+async function hasWebhook(db: Kysely<StoreTables>, memberId: string): Promise<boolean> {
+  const domain = (await findPortal(db, memberId))?.domain ?? memberId
+  const [byId, byDomain] = [
+    await listWebhooks(db, { portal: memberId }),
+    await listWebhooks(db, { portal: domain }),
+  ]
+  return byId.length + byDomain.length > 0
 }
 
 async function removeApplicationTokens(
