@@ -76,6 +76,8 @@ export const KEEP_REPLY_HEADER = 'x-b24-keep-reply'
 
 /** Ended commands that are remembered, in case their acknowledgement got lost with the connection. */
 const REMEMBERED = 20_000
+/** Bodies of commands in hand, at most, give or take what is on its way. */
+const MAX_BYTES_IN_HAND = 256 * 1024 * 1024
 /** The longest pause between two tries to write how a command ended. */
 const STORE_HOLD_MS = 60_000
 /** Pause before a delivery is handed back because the store or the broker is away. */
@@ -89,6 +91,10 @@ class QueueServer implements CommandConsumer {
   /** Writes with a message id that are under way, by their key in the ledger. */
   readonly #writing = new Map<string, Promise<unknown>>()
   #consumer: Consumer | undefined
+  /** Bodies in hand. */
+  #bytes = 0
+  /** Set while the queue is left alone for want of memory. */
+  #resting: Promise<void> | undefined
 
   constructor(settings: ConsumeSettings) {
     this.#settings = settings
@@ -103,9 +109,36 @@ class QueueServer implements CommandConsumer {
   async start(): Promise<void> {
     const { broker, queue, prefetch } = this.#settings
     this.#consumer = await broker.consume(queue, { prefetch }, (delivery) => {
-      const running = this.#take(delivery).finally(() => this.#running.delete(running))
+      const { length } = delivery.message.body
+      const running = this.#take(delivery).finally(() => {
+        this.#running.delete(running)
+        this.#weigh(-length)
+      })
       this.#running.add(running)
+      this.#weigh(length)
     })
+  }
+
+  /** Prefetch bounds messages, not memory: a queue of huge ones is left alone until half of them are done. */
+  #weigh(bytes: number): void {
+    this.#bytes += bytes
+    const { log, queue } = this.#settings
+    if (this.#resting === undefined && this.#bytes > MAX_BYTES_IN_HAND) {
+      log('consumer.resting', { queue, bytes: this.#bytes })
+      this.#resting = this.#consumer?.stop() ?? Promise.resolve()
+    } else if (
+      this.#resting !== undefined &&
+      this.#bytes < MAX_BYTES_IN_HAND / 2 &&
+      !this.#stop.signal.aborted
+    ) {
+      const resting = this.#resting
+      this.#resting = undefined
+      resting
+        .then(() => this.start())
+        .catch((error) =>
+          log('consumer.failed', { queue, reason: error instanceof Error ? error.message : '' }),
+        )
+    }
   }
 
   async drain(boundMs: number): Promise<boolean> {

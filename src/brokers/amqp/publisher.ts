@@ -1,10 +1,11 @@
 import type { ChannelModel, ConfirmChannel, Options, Message as RawMessage } from 'amqplib'
 import { BrokerError } from '../../model/errors.ts'
 import type { Address, Message } from '../broker.ts'
-import { brokerClosed, exchangeMissing, nacked, placeOf, tooLarge, unroutable } from '../errors.ts'
+import { brokerClosed, nacked, placeOf, unroutable } from '../errors.ts'
+import { blameFor } from './blame.ts'
 import { watchChannel } from './channel.ts'
 import type { AmqpLink, BrokerLogger } from './connection.ts'
-import { reasonText, replyCode } from './errors.ts'
+import { reasonText } from './errors.ts'
 import { encodeProperties } from './message.ts'
 
 export interface AmqpPublisherOptions {
@@ -228,22 +229,15 @@ export class AmqpPublisher {
     const caught = [...this.#pending.values()]
     this.#pending.clear()
     this.#bytes = 0
-    const missing =
-      replyCode(error) === 404 ? /no exchange '(.*?)' in vhost/.exec(error.message)?.[1] : undefined
-    const size = Number(/message size (\d+) is larger than/.exec(error.message)?.[1])
-    const guilty =
-      caught.length === 1
-        ? caught
-        : caught.filter(({ exchange, body }) => exchange === missing || body.length === size)
-    for (const publication of guilty) {
-      if (publication.body.length === size) publication.reject(tooLarge(publication, reasonText(error)))
-      else if (missing !== undefined) publication.reject(exchangeMissing(missing, { cause: error }))
-      else publication.reject(nacked(publication, reasonText(error), error))
-    }
-    const innocent = caught.filter((publication) => !guilty.includes(publication))
+    const innocent = caught.filter((publication) => {
+      const blame = blameFor(error, publication, caught.length === 1)
+      if (blame !== undefined) publication.reject(blame)
+      return blame === undefined
+    })
+    const guilty = caught.length - innocent.length
     for (const publication of innocent) publication.returned = undefined
     this.#waiting = new Set([...innocent, ...this.#waiting])
-    this.#suspects = guilty.length > 0 ? Math.max(0, this.#suspects - guilty.length) : innocent.length
+    this.#suspects = guilty > 0 ? Math.max(0, this.#suspects - guilty) : innocent.length
     this.#settleDown()
   }
 
