@@ -5,6 +5,7 @@ import { openToolStore } from './parts.ts'
 
 /** The store, with the keys that open what is sealed in it. */
 export interface Vault {
+  readonly store: Store
   readonly db: Store['db']
   readonly secrets: Secrets
   /** The address for people. */
@@ -25,7 +26,7 @@ export async function withVault<R>(config: Config, work: (vault: Vault) => Promi
       production: config.production,
       now: Date.now,
     })
-    return await work({ db: store.db, secrets, label: store.label })
+    return await work({ store, db: store.db, secrets, label: store.label })
   } finally {
     await store.close()
   }

@@ -90,14 +90,22 @@ describe('portals add', () => {
     })
   })
 
-  it('asks the authorization server whose token it is, and refuses one of another portal', async () => {
+  it('asks the authorization server whose token it is, and refuses what does not belong to it', async () => {
     const token = await newTokens()
-    const server = ` --server ${sandbox.identity().serverEndpoint}`
-    expect((await addTokens(token, server)).code).toBe(0)
-    const wrong = addWords(server).replace(sandbox.identity().memberId, 'f'.repeat(32))
-    const refused = await cli(wrong, `${token.access_token}\n${token.refresh_token}\n`)
-    expect(refused).toMatchObject({ code: 2, err: expect.stringContaining('belongs to the portal') })
-    expect(JSON.parse((await cli('portals list --json')).out).portals).toHaveLength(1)
+    const pair = `${token.access_token}\n${token.refresh_token}\n`
+    const wrong: [words: string, text: string][] = [
+      [addWords(` --member-id ${'f'.repeat(32)}`), 'belongs to the portal'],
+      [addWords(' --client-id local.other'), 'belongs to the application local.orders'],
+      [addWords(' --user 5'), 'belongs to the user 1, not 5'],
+    ]
+    for (const [words, text] of wrong)
+      expect(await cli(words, pair), words).toMatchObject({ code: 2, err: expect.stringContaining(text) })
+    expect((await cli(addWords(), 'no-such-token\nx\n')).code).toBe(3)
+    expect((await cli('portals list')).out).toMatch(/^No portal/)
+    const { serverEndpoint } = sandbox.identity()
+    expect((await addTokens(token, ` --server ${serverEndpoint}`)).code).toBe(0)
+    const [portal] = JSON.parse((await cli('portals list --json')).out).portals
+    expect(portal).toMatchObject({ serverEndpoint, tokens: [{ status: 'L' }] })
   })
 
   it('sends no token to an authorization server that nobody allowed', async () => {
@@ -187,5 +195,44 @@ describe('portals check', () => {
     await cli('portals add --no-check --webhook http://127.0.0.1:9/rest/1/wrongsecret/')
     expect((await cli('portals check')).code).toBe(4)
     expect((await cli('portals check nobody')).code).toBe(2)
+  })
+})
+
+describe('portals refresh', () => {
+  const renewals = () => Object.values(sandbox.oauthStats().refreshes).reduce((sum, count) => sum + count, 0)
+
+  it('renews the tokens now, and they work', async () => {
+    await cli(`apps add ${APP.clientId} --secret-file -`, APP.clientSecret)
+    await addTokens(await newTokens())
+    const { domain, memberId } = sandbox.identity()
+    const before = renewals()
+    const { code, out } = await cli(`portals refresh ${domain}`)
+    expect({ code, out }).toMatchObject({
+      code: 0,
+      out: expect.stringMatching(/renewed: pair 2, \S+ \w+ left/),
+    })
+    expect(renewals()).toBe(before + 1)
+    expect((await cli(`portals check ${memberId}`)).out).toContain('answered in')
+    const none = await cli(`portals refresh ${domain} --user 99`)
+    expect(none).toMatchObject({ code: 2, err: expect.stringContaining('no such tokens') })
+  })
+
+  it('says that the application is not known', async () => {
+    await addTokens(await newTokens())
+    const { code, out } = await cli(`portals refresh ${sandbox.identity().domain}`)
+    expect({ code, out }).toMatchObject({ code: 3, out: expect.stringContaining('apps add') })
+  })
+
+  it('suspends the portal when the authorization server refuses, and check tells', async () => {
+    await cli(`apps add ${APP.clientId} --secret-file -`, 'marked-wrong-secret')
+    await addTokens(await newTokens())
+    const { domain } = sandbox.identity()
+    const wrong = await cli(`portals refresh ${domain} --json`)
+    expect(wrong).toMatchObject({ code: 3, out: expect.stringContaining('wrong_client') })
+    expect((await cli('portals list')).out).toContain('suspended: wrong_client')
+    const checked = await cli(`portals check ${domain}`)
+    expect(checked).toMatchObject({ code: 3, out: expect.stringContaining('do not belong together') })
+    expect((await addTokens(await newTokens())).code).toBe(0)
+    expect((await cli(`portals check ${domain}`)).code).toBe(0)
   })
 })

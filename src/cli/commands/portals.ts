@@ -12,6 +12,7 @@ import { withVault } from '../vault.ts'
 import { addCommand } from './portals-add.ts'
 import { checkCommand } from './portals-check.ts'
 import { importCommand } from './portals-import.ts'
+import { refreshCommand } from './portals-refresh.ts'
 
 const EXAMPLES = `
 Examples:
@@ -36,6 +37,7 @@ export function portalsCommand(io: CliIo): Command {
     .addCommand(listCommand(io))
     .addCommand(showCommand(io))
     .addCommand(checkCommand(io))
+    .addCommand(refreshCommand(io))
     .addCommand(removeCommand(io))
     .addCommand(importCommand(io))
 }

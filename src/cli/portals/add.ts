@@ -1,7 +1,6 @@
-import { createAuthorizationServer } from '../../client/oauth.ts'
+import { type AuthorizationServer, createAuthorizationServer, type TokenInfo } from '../../client/oauth.ts'
 import type { Config } from '../../config/config.ts'
-import { CommandError } from '../../model/errors.ts'
-import { isJsonObject, type JsonObject } from '../../model/json.ts'
+import { type BridgeError, CommandError } from '../../model/errors.ts'
 import type { Portal } from '../../model/portal.ts'
 import { parseWebhook } from '../../model/webhook.ts'
 import { listApplications, listInstallations, saveInstallation } from '../../stores/queries/applications.ts'
@@ -9,8 +8,9 @@ import { findPortal, resumePortal, saveAlias, savePortal } from '../../stores/qu
 import { saveTokens } from '../../stores/queries/tokens.ts'
 import { inTransaction } from '../../stores/queries/transaction.ts'
 import { saveWebhook } from '../../stores/queries/webhooks.ts'
+import { asRead } from '../client.ts'
 import type { Vault } from '../vault.ts'
-import { askServer, fixedToken, probe, readEndpoint } from './probe.ts'
+import { fixedToken, probe, readEndpoint } from './probe.ts'
 
 /** A webhook as an operator gives it. */
 export interface GivenWebhook {
@@ -96,8 +96,8 @@ export async function addWebhook(
 }
 
 /**
- * Keeps tokens set by hand, after a call with them unless `check` is false: the user is the one of `profile`, and the
- * authorization server, where one is named, must say the same portal and application. A suspended portal is resumed.
+ * Keeps tokens set by hand, after a look at them unless `check` is false: the authorization server must say the same
+ * portal and application, and the user is the one of `profile`. A suspended portal is resumed by that.
  */
 export async function addTokens(
   config: Config,
@@ -111,22 +111,27 @@ export async function addTokens(
     throw new CommandError('ENDPOINT_INVALID', `The address for calls is not on ${domain}.`, {
       hint: 'Give the --domain that --endpoint names, or leave --endpoint out.',
     })
-  if (serverEndpoint !== undefined) allowServer(config, serverEndpoint)
-  const found = check ? await look(config, given) : undefined
+  const before = await findPortal(vault.db, memberId)
+  const server = serverOf(config, serverEndpoint ?? before?.serverEndpoint)
+  const found = check ? await look(config, server, given) : undefined
   const userId = found?.userId ?? given.userId ?? ''
 
   await inTransaction(vault.db, async (db) => {
     const now = Date.now()
-    const before = await findPortal(db, memberId)
-    await savePortal(db, portal, now)
-    if (check && before?.memberId === memberId && before.state === 'suspended')
-      await resumePortal(db, memberId, now)
+    const told = found?.info.serverEndpoint
+    await savePortal(
+      db,
+      { ...portal, ...(told !== undefined && told !== '' && { serverEndpoint: told }) },
+      now,
+    )
+    if (check) await resumePortal(db, memberId, now)
     if (given.alias !== undefined) await saveAlias(db, given.alias, memberId)
     const installed = await listInstallations(db, memberId)
-    const scope = found?.scope ?? []
+    const { scope = [], status } = found?.info ?? {}
+    const more = { scope, ...(status !== undefined && { status }) }
     if (!installed.some((one) => one.clientId === clientId))
-      await saveInstallation(db, { memberId, clientId, scope, ...(userId !== '' && { userId }) }, now)
-    const pair = { accessToken, ...(refreshToken !== undefined && { refreshToken }), scope }
+      await saveInstallation(db, { memberId, clientId, ...more, ...(userId !== '' && { userId }) }, now)
+    const pair = { accessToken, ...(refreshToken !== undefined && { refreshToken }), ...more }
     await saveTokens(db, vault.secrets, { memberId, clientId, userId }, pair, now)
   })
 
@@ -142,44 +147,35 @@ export async function addTokens(
 }
 
 /** Secrets are sent to authorization servers, so an address is believed only when the operator allowed it. */
-function allowServer(config: Config, serverEndpoint: string): void {
-  const { origin } = readEndpoint(serverEndpoint)
-  createAuthorizationServer({ origin, allowed: config.oauthServers, now: Date.now })
+function serverOf(config: Config, serverEndpoint: string | undefined): AuthorizationServer {
+  const address = serverEndpoint ?? config.oauthServers[0]
+  return createAuthorizationServer({
+    ...(address !== undefined && { origin: new URL(address).origin }),
+    allowed: config.oauthServers,
+    now: Date.now,
+  })
 }
 
+/** The authorization server says whose token it is: it alone can be believed. The portal says who the user is. */
 async function look(
   config: Config,
+  server: AuthorizationServer,
   { portal, clientId, accessToken, userId }: GivenTokens,
-): Promise<{ readonly userId: string; readonly scope: readonly string[] }> {
-  const { profile, scope, app } = await probe(config, {
-    credential: fixedToken(portal.clientEndpoint, accessToken),
+): Promise<{ readonly userId: string; readonly info: TokenInfo }> {
+  const info = await server.appInfo(accessToken).catch((error: unknown) => {
+    throw asRead(error as BridgeError)
   })
-  const sources = [app]
-  if (portal.serverEndpoint !== undefined)
-    sources.push(await askServer(config, portal.serverEndpoint, accessToken))
-  for (const source of sources) {
-    same('portal', portal.memberId, installOf(source).member_id)
-    same('application', clientId, source.client_id)
-  }
-  same('user', userId, profile.ID)
-  return {
-    userId: String(profile.ID ?? userId ?? ''),
-    scope: Array.isArray(scope) ? scope.map(String) : [],
-  }
+  same('portal', portal.memberId, info.memberId)
+  same('application', clientId, info.clientId)
+  same('domain', portal.domain, readEndpoint(info.clientEndpoint).host)
+  const { profile } = await probe(config, { credential: fixedToken(portal.clientEndpoint, accessToken) })
+  same('user', userId, String(profile.ID))
+  return { userId: String(profile.ID), info }
 }
 
-function installOf(app: JsonObject): JsonObject {
-  return isJsonObject(app.install) ? app.install : {}
-}
-
-/** What is not told is not doubted. */
-function same(what: string, given: string | undefined, told: unknown): void {
-  if (given === undefined || told === undefined || String(told) === given) return
-  throw new CommandError(
-    'TOKEN_OF_ANOTHER',
-    `The token belongs to the ${what} ${String(told)}, not ${given}.`,
-    {
-      hint: 'Nothing was written. Give the values that came together with the token.',
-    },
-  )
+function same(what: string, given: string | undefined, told: string): void {
+  if (given === undefined || told === given) return
+  throw new CommandError('TOKEN_OF_ANOTHER', `The token belongs to the ${what} ${told}, not ${given}.`, {
+    hint: 'Nothing was written. Give the values that came together with the token.',
+  })
 }

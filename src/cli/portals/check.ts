@@ -1,3 +1,4 @@
+import { hintOf } from '../../bridge/tokens/reasons.ts'
 import type { Config } from '../../config/config.ts'
 import { AuthError, BridgeError } from '../../model/errors.ts'
 import type { TokenState } from '../../model/token.ts'
@@ -22,13 +23,7 @@ export async function checkEntry(config: Config, vault: Vault, entry: PortalEntr
   const { domain, portal, tokens, webhooks } = entry
   const findings: Finding[] = []
   if (portal?.state === 'suspended')
-    findings.push(
-      refused(
-        'state',
-        `suspended: ${portal.reason ?? 'no reason known'}`,
-        'Mend it and add its tokens again.',
-      ),
-    )
+    findings.push(refused('state', `suspended: ${portal.reason ?? 'no reason known'}`, hintOf(portal.reason)))
   for (const webhook of webhooks) findings.push(...(await checkWebhook(config, vault, entry, webhook)))
   for (const token of tokens) findings.push(...(await checkTokens(config, vault, entry, token)))
   if (webhooks.length + tokens.length === 0)
@@ -62,7 +57,7 @@ async function checkTokens(
   const check = 'token'
   const whose = `${token.clientId}${token.userId === '' ? '' : ` of user ${token.userId}`}`
   if (token.state === 'dead')
-    return [refused(check, `${whose} is dead: ${token.reason ?? 'no reason known'}`, AGAIN)]
+    return [refused(check, `${whose} is dead: ${token.reason ?? 'no reason known'}`, hintOf(token.reason))]
   try {
     const tokens = await findTokens(db, secrets, token)
     if (tokens === undefined || portal === undefined) return []

@@ -9,8 +9,6 @@ import { asRead } from '../client.ts'
 export interface Probe {
   readonly profile: JsonObject
   readonly scope: unknown
-  /** `app.info`; empty where the portal does not tell it. */
-  readonly app: JsonObject
   readonly serverTime: unknown
   /** The middle of the request by our clock. */
   readonly at: number
@@ -38,7 +36,7 @@ export function readEndpoint(text: string): URL {
 }
 
 /**
- * Asks a portal, with one request, for the user, the scope, the application and the time. Throws what a read throws
+ * Asks a portal, with one request, for the user, the scope and the time. Throws what a read throws
  * when there is no answer or `profile` is refused.
  */
 export async function probe(
@@ -52,7 +50,6 @@ export async function probe(
       time: ['server.time'],
       profile: ['profile'],
       scope: ['scope'],
-      app: ['app.info'],
     })
     const ended = Date.now()
     const failed = errors.profile ?? errors.scope
@@ -60,31 +57,10 @@ export async function probe(
     return {
       profile: objectOf(results.profile),
       scope: results.scope,
-      app: objectOf(results.app),
       serverTime: results.time,
       at: (began + ended) / 2,
       tookMs: Math.round(ended - began),
     }
-  } catch (error) {
-    throw asRead(error as BridgeError)
-  } finally {
-    await client.close()
-  }
-}
-
-/**
- * What the authorization server says of a token: whose it is, and of which portal. It alone can be believed.
- *
- * https://apidocs.bitrix24.com/api-reference/common/system/app-info.html
- */
-export async function askServer(
-  config: Config,
-  serverEndpoint: string,
-  accessToken: string,
-): Promise<JsonObject> {
-  const client = openClient(config, { credential: fixedToken(serverEndpoint, accessToken), limit: null })
-  try {
-    return objectOf(await client.call('app.info'))
   } catch (error) {
     throw asRead(error as BridgeError)
   } finally {
