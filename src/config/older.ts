@@ -30,10 +30,10 @@ export interface OlderAnswer {
 /** Variables of the older programs that are accepted and change nothing, each with the reason. */
 export const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   SECRET_KEY: 'there are no sessions to sign',
-  DB_USER: 'the store is an SQLite file',
-  DB_PASSWORD: 'the store is an SQLite file',
-  DB_HOST: 'the store is an SQLite file',
-  DB_PORT: 'the store is an SQLite file',
+  DB_USER: 'the older program never connected to it; set BRIDGE_STORE to use a database server',
+  DB_PASSWORD: 'the older program never connected to it; set BRIDGE_STORE to use a database server',
+  DB_HOST: 'the older program never connected to it; set BRIDGE_STORE to use a database server',
+  DB_PORT: 'the older program never connected to it; set BRIDGE_STORE to use a database server',
   RABBITMQ_MANAGMENT_PORT: 'the management port is not used',
   BITRIX24_USE_WEBHOOK: 'calls are made with the webhook',
   BITRIX24_CLIENT_ID: 'calls are made with the webhook',
@@ -198,7 +198,10 @@ export function capLimit(limit: RequestLimit, requests: number, seconds: number)
   return { capacity: Math.max(1, Math.min(limit.capacity, room)), drainPerSecond }
 }
 
-/** The older program only glued a database address together and used it for nothing; an SQLite one is taken. */
+/**
+ * The older program only glued a database address together and never connected, so what stands there may not exist: a
+ * server is used only when BRIDGE_STORE says so. An SQLite file is taken.
+ */
 function database(variables: Variables): OlderAnswer {
   const url = variables.get('DB_URL')
   if (url?.text.startsWith('sqlite:')) return plain(['DB_URL'], variables)
@@ -212,7 +215,7 @@ function database(variables: Variables): OlderAnswer {
   return {
     ...nothing,
     notes: [
-      `${named} (${shown}) is not used: the store is an SQLite file; set BRIDGE_STORE to choose another file.`,
+      `${named} (${shown}) is not used by itself, because the older program never connected to it: set BRIDGE_STORE to its address to keep the store there.`,
     ],
   }
 }
