@@ -1,5 +1,5 @@
 import type { StoredTokens, TokenKey } from '../../model/token.ts'
-import { named, type RenewalParts } from './renewal.ts'
+import { named, type RenewalParts } from './parts.ts'
 
 const LEASE_MS = 15 * 60_000
 /** A run is short; the next one comes within the hour. */

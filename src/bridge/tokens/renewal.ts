@@ -1,28 +1,10 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { AuthorizationServer, TokenGrant } from '../../client/oauth.ts'
+import type { TokenGrant } from '../../client/oauth.ts'
 import { RestError } from '../../model/errors.ts'
 import type { StoredTokens, TokenKey, TokenPair } from '../../model/token.ts'
+import { named, type RenewalParts } from './parts.ts'
 import { notSent, type Reason, reasonOf, refusal, stillRenewing, stopped } from './reasons.ts'
-import type { Spool } from './spool.ts'
-import type { TokenStore } from './store.ts'
-
-/** What a renewal is made of. */
-export interface RenewalParts {
-  readonly store: TokenStore
-  readonly spool: Spool
-  /** The authorization server at an origin, or the cloud's. Throws for one that nobody allowed. */
-  readonly server: (origin: string | undefined) => AuthorizationServer
-  /** This process. */
-  readonly owner: string
-  readonly now: () => number
-  /** How long the right to renew is held at most. */
-  readonly leaseMs: number
-  /** Nobody tries again before, after a failure. */
-  readonly pauseMs: number
-  /** How the renewal ended; for metrics. */
-  readonly onRefresh: (outcome: 'refreshed' | 'failed' | 'suspended') => void
-  readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
-}
+import { replaySpool } from './replay.ts'
 
 /** A token with less life than this is renewed before it is used. */
 export const SPARE_MS = 60_000
@@ -55,6 +37,9 @@ export async function renewTokens(parts: RenewalParts, key: TokenKey, seen: numb
       const reason = { text: 'no_refresh_token', lost: true }
       throw await giveUp(parts, key, { version: current.version, reason })
     }
+    // Whoever had the right has not come back: what it left on this machine comes first.
+    const abandoned = current.leaseUntil !== undefined && current.leaseUntil <= now()
+    if (abandoned && (await replaySpool(parts, key)) > 0) continue
     const claim = await store.claim(key, { version: current.version, owner, ttlMs: leaseMs })
     if (claim === undefined) {
       await sleep(waitMs)
@@ -112,6 +97,7 @@ async function fromSpares(
   const { store, pauseMs } = parts
   const current = await store.find(key)
   if (current === undefined || current.version !== claim.version) return
+  await replaySpool(parts, key)
   for (const spare of await store.spares(key)) {
     if (spare.refreshToken === undefined) continue
     try {
@@ -231,9 +217,4 @@ function pairOf({ accessToken, refreshToken, expiresAt, scope, status }: TokenGr
     ...(scope.length > 0 && { scope }),
     ...(status !== '' && { status }),
   }
-}
-
-/** Whose tokens, for logs. */
-export function named({ memberId, clientId, userId }: TokenKey): Record<string, string> {
-  return { member: memberId, application: clientId, user: userId }
 }
