@@ -55,4 +55,30 @@ describe('sandbox', () => {
       expect(second.err).toMatch(/another program listens there\.\n.*Choose another port/)
     })
   })
+
+  it('has the applications that were asked for, with an authorization server of its own', async () => {
+    const words = [
+      '--app',
+      'local.orders:made-up',
+      '--app',
+      'local.more:made-up-too',
+      '--oauth-port',
+      '0',
+      '--json',
+    ]
+    await during(words, emptyFolder(), async (out) => {
+      const { url, oauthUrl, memberId, apps } = JSON.parse(out)
+      expect(apps).toEqual(['local.orders', 'local.more'])
+      expect(oauthUrl).not.toBe(url)
+      const body = JSON.stringify({ do: 'token', clientId: 'local.orders' })
+      const answer = await fetch(`${url}/__sandbox/apps`, { method: 'POST', body })
+      expect(await answer.json()).toMatchObject({ token: { member_id: memberId } })
+    })
+    const { out } = await during(['--app', 'local.orders:made-up'], emptyFolder(), async () => {})
+    expect(out).toMatch(/Application local\.orders is installed on 127\.0\.0\.1:\d+ \(member id \w{32}\)/)
+    expect(out).toContain('export BRIDGE_OAUTH_SERVERS=http://127.0.0.1:')
+    expect(out).not.toContain('made-up')
+    const wrong = await run(['sandbox', '--app', 'nonsense'])
+    expect(wrong).toMatchObject({ code: 2, err: expect.stringContaining('an id and a secret') })
+  })
 })

@@ -1,5 +1,6 @@
 import { Command } from 'commander'
 import { exitCodeFor, findingLine } from '../doctor/finding.ts'
+import { stopIfInterrupted } from '../interrupted.ts'
 import type { CliIo } from '../io.ts'
 import { type CheckedPortal, checkEntry } from '../portals/check.ts'
 import { chosenPortals } from '../portals/known.ts'
@@ -28,7 +29,7 @@ export function checkCommand(io: CliIo): Command {
       await withVault(config, async (vault) => {
         const running: Promise<CheckedPortal>[] = []
         for await (const entry of chosenPortals(vault.db, names)) {
-          io.signal.throwIfAborted()
+          stopIfInterrupted(io, 'Nothing was changed.')
           running.push(checkEntry(config, vault, entry))
           if (running.length === AT_ONCE) await tell(running.splice(0))
         }

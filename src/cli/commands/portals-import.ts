@@ -4,6 +4,7 @@ import type { ForeignTable } from '../../stores/foreign.ts'
 import { EXIT } from '../exit-codes.ts'
 import { type ImportReading, parseColumns, readSimpleApi, USUAL_TABLES } from '../import/simple-api.ts'
 import { bringsNews, planRow, type RowPlan, writeRow } from '../import/write.ts'
+import { stopIfInterrupted } from '../interrupted.ts'
 import type { CliIo } from '../io.ts'
 import { printJson, printLines } from '../report.ts'
 import { createSecretReader, isPlace } from '../secret-input.ts'
@@ -48,7 +49,7 @@ export function importCommand(io: CliIo): Command {
       await withVault(config, async (vault) => {
         const now = Date.now()
         for (const [index, row] of reading.rows.entries()) {
-          io.signal.throwIfAborted()
+          stopIfInterrupted(io, 'What was written stays; start it again to go on.')
           // A millisecond each: the order in which they are kept says who speaks for the application.
           plans.push(
             flags.dryRun === true ? await planRow(vault, row) : await writeRow(vault, row, now + index),

@@ -1,6 +1,11 @@
+import { resolve } from 'node:path'
 import { Command } from 'commander'
-import { openSealer } from '../../stores/seal.ts'
+import type { Config } from '../../config/config.ts'
+import { readText } from '../../config/variables.ts'
+import { openSealer, type Sealer } from '../../stores/seal.ts'
+import { folderBeside } from '../../stores/unlock.ts'
 import { EXIT } from '../exit-codes.ts'
+import { stopIfInterrupted } from '../interrupted.ts'
 import type { CliIo } from '../io.ts'
 import { openToolStore } from '../parts.ts'
 import { printJson, printLines } from '../report.ts'
@@ -37,8 +42,7 @@ function statusCommand(io: CliIo): Command {
       } finally {
         await store.close()
       }
-      // Without keys in the settings those of the key file hold, and these are made to fit.
-      const given = config.secretKey === undefined ? undefined : openSealer({ keys: config.secretKey })
+      const given = givenKeys(config, io.cwd)
       const kids = [...new Set([...(given?.kids ?? []), ...counts.keys()])]
       const keys = kids.map((kid) => ({
         key: kid,
@@ -60,20 +64,24 @@ function statusCommand(io: CliIo): Command {
   return addSettingFlags(command)
 }
 
+/** The keys of the settings or of the key file; none is made here. */
+function givenKeys(config: Config, cwd: string): Sealer | undefined {
+  const isFile = config.store.startsWith('sqlite:') && !config.production
+  const text =
+    config.secretKey ??
+    (isFile ? readText(resolve(cwd, folderBeside(config.store, 'secret.key'))) : undefined)
+  return text === undefined ? undefined : openSealer({ keys: text.trim().split(/\s+/).join(',') })
+}
+
 const USES = {
   active: 'seals',
   opens: 'opens only; `b24-bridge secrets rotate` makes it needless',
-  missing: 'MISSING in BRIDGE_SECRET_KEY',
-  file: 'in the key file',
+  missing: 'MISSING: add it to BRIDGE_SECRET_KEY',
 }
 
-function useOf(
-  kid: string,
-  given: { readonly active: string; readonly kids: readonly string[] } | undefined,
-): keyof typeof USES {
-  if (given === undefined) return 'file'
-  if (kid === given.active) return 'active'
-  return given.kids.includes(kid) ? 'opens' : 'missing'
+function useOf(kid: string, given: Sealer | undefined): keyof typeof USES {
+  if (kid === given?.active) return 'active'
+  return given?.kids.includes(kid) ? 'opens' : 'missing'
 }
 
 /** Broken off and started again it goes on where it was; a running bridge is not disturbed. */
@@ -88,8 +96,8 @@ function rotateCommand(io: CliIo): Command {
       const { countSecrets, rotate } = await import('../../stores/rotate.ts')
       await withVault(config, async ({ db, secrets }) => {
         const resealed = await rotate(db, secrets, {
-          signal: io.signal,
           onProgress: ({ table, resealed: sofar }) => {
+            stopIfInterrupted(io, `${sofar} secrets are sealed anew; start it again to go on.`)
             if (flags.json !== true) io.stderr.write(`${table}: ${sofar} secrets sealed anew so far\n`)
           },
         })
