@@ -5,6 +5,7 @@ import { createLedger } from './bridge/commands/ledger.ts'
 import { createNativeContract } from './bridge/contracts/native.ts'
 import { type ChosenContract, chooseContract } from './bridge/contracts/select.ts'
 import { createDoor } from './bridge/door.ts'
+import { createInstalls } from './bridge/installs/installs.ts'
 import { createStoredPortals } from './bridge/stored-portals.ts'
 import type { Broker } from './brokers/broker.ts'
 import { openBroker } from './brokers/open.ts'
@@ -17,6 +18,7 @@ import type { Logger } from './log.ts'
 import { maskSecrets, maskWebhook } from './model/webhook.ts'
 import { ledgerQueries, portalQueries, tokenQueries } from './stores/bound.ts'
 import { bucketLevels } from './stores/bucket-levels.ts'
+import { installRecords } from './stores/installs.ts'
 import { openStore } from './stores/open.ts'
 import { pruneLedger } from './stores/queries/ledger.ts'
 import type { Secrets } from './stores/secrets.ts'
@@ -47,7 +49,7 @@ export interface ServiceOptions {
   readonly onFatal?: (reason: string) => void
 }
 
-const BAD_NEWS = new Set(['portal.suspended', 'portal.unsaved', 'token.dead', 'token.idle', 'token.spool'])
+const BAD_NEWS = /^(?:install\.refused|portal\.(?:suspended|unsaved)|token\.(?:dead|idle|spool))$/
 const PRUNE_MS = 10 * 60_000
 const RECHECK_MS = 2000
 /** For the replies to commands that did not end within the drain time. */
@@ -76,7 +78,8 @@ async function start(
   { logger, onFatal, signal }: ServiceOptions,
   closing: (() => Promise<unknown>)[],
 ): Promise<Service> {
-  const log = (event: string, fields: Readonly<Record<string, unknown>>): void => logger.info(fields, event)
+  const log = (event: string, fields: Readonly<Record<string, unknown>>): void =>
+    logger[BAD_NEWS.test(event) ? 'warn' : 'info'](fields, event)
   const unlessStopped = <T>(work: Promise<T>): Promise<T> =>
     signal === undefined ? work : orAbort(work, signal)
   const metrics = createMetrics()
@@ -118,20 +121,21 @@ async function start(
     ...(config.tlsCa === undefined ? {} : { ca: config.tlsCa.pem }),
   })
   closing.push(() => transport.close())
+  const { oauthServers: servers } = config
   const { portals, keeper } = createStoredPortals({
     defaultPortal: config.portal,
     portalStore: portalQueries(store, secrets),
     tokenStore: tokenQueries(store, secrets),
     secrets,
     spoolFolder: folderBeside(config.store, 'spool'),
-    oauthServers: config.oauthServers,
+    oauthServers: servers,
     owner: `${instance}-${randomUUID()}`,
     now: Date.now,
     levels: await bucketLevels(store, Date.now, (error) => logger.warn({ err: error }, 'bucket.unsaved')),
     onRequest: (domain, report) => metrics.request(domain, report),
     onRenamed: (origin) =>
       logger.warn({ origin, hint: 'Set the new address in BRIDGE_PORTAL.' }, 'portal.renamed'),
-    log: (event, fields) => logger[BAD_NEWS.has(event) ? 'warn' : 'info'](fields, event),
+    log,
     lane: {
       transport,
       limit: config.limit,
@@ -151,6 +155,7 @@ async function start(
     portals.list().map(({ domain, lane }) => ({ domain, stats: lane.stats() }))
   metrics.gauges(() => ({ lanes: lanes(), broker: broker.state(), inHand: consumer?.inHand ?? 0 }))
 
+  const records = installRecords(store.db, secrets)
   const http = createHttpServer({
     host: config.http.host,
     port: config.http.port,
@@ -163,6 +168,7 @@ async function start(
       contract: createNativeContract({ maxBodyBytes: config.maxBodyBytes }),
       commandQueue: chosen.contract.name === 'native' ? chosen.commandQueue : undefined,
     }),
+    installs: createInstalls({ ...shared, store: records, servers, transport, log }),
     health: () =>
       health({ broker, draining, serving: consumer !== undefined, storeTrouble: remembering.trouble() }),
     metrics,
