@@ -96,7 +96,8 @@ function fits(one: Candidate, { application, as }: Wish): boolean {
   return application === undefined || ('tokens' in one && one.tokens.clientId === application)
 }
 
-function nobody(domain: string, { application, as }: Wish, others: boolean): CommandError {
+/** The error for a user or an application that is not known on a portal. */
+export function nobody(domain: string, { application, as }: Wish, others: boolean): CommandError {
   if (!others) {
     return new CommandError('PORTAL_UNKNOWN', `Nobody has connected the portal ${domain}`, {
       status: 404,

@@ -6,7 +6,7 @@ import { type KnownPortal, parseDomain } from '../model/portal.ts'
 import type { TokenKey } from '../model/token.ts'
 import { type Webhook, webhookCredential } from '../model/webhook.ts'
 import { createLanes, type LanesOptions, type LaneUse } from './lanes.ts'
-import { chooseCredential, type PortalStore, suspension, type Wish } from './portal-credentials.ts'
+import { chooseCredential, nobody, type PortalStore, suspension, type Wish } from './portal-credentials.ts'
 
 /** A portal as a command finds it: the lane to it, and the credential to use there. */
 export type Portal = LaneUse
@@ -76,7 +76,7 @@ export function createPortals(options: PortalsOptions): Portals {
     const halted = suspension(known, now())
     if (halted !== undefined) throw halted
     const credential = await chooseCredential(store, { name, portal: known, wish }, credentialFor)
-    if (credential === undefined) throw unknown(asked, main)
+    if (credential === undefined) throw isMain(asked) ? nobody(name, wish, true) : unknown(asked, main)
     const limit = known?.limit === undefined ? undefined : parseRequestLimit(known.limit)
     return lanes.open(credential, {
       ...(limit === undefined ? {} : { limit }),
@@ -115,7 +115,7 @@ export function createPortals(options: PortalsOptions): Portals {
       if (own !== undefined) return own
       const named = asked.portal === undefined || asked.portal === 'default' ? main?.domain : asked.portal
       if (named === undefined) throw missing()
-      if (stored === undefined) throw unknown(named, main)
+      if (stored === undefined) throw isMain(named) ? nobody(named, asked, true) : unknown(named, main)
       return cached(named, asked)
     },
     list: () => lanes.list(),
