@@ -21,28 +21,32 @@ const PAGE = 500
 
 /** Every portal of the store in the order of ids, then those that only webhooks tell of. */
 export async function* eachPortal(db: Db): AsyncGenerator<PortalEntry> {
-  const webhooks = new Set(await listWebhooks(db))
+  const webhooks = new Map<string, KnownWebhook[]>()
+  for (const webhook of await listWebhooks(db)) {
+    const place = placeOf(webhook)
+    webhooks.set(place, [...(webhooks.get(place) ?? []), webhook])
+  }
   for (let after = ''; ; ) {
     const page = await listPortals(db, { after, limit: PAGE })
-    for (const portal of page) {
-      const own = [...webhooks].filter((webhook) => belongs(webhook, portal))
-      for (const webhook of own) webhooks.delete(webhook)
-      yield await entryOf(db, portal, own)
-    }
+    const entries = page.map((portal) => {
+      const places = [portal.memberId, portal.domain]
+      const own = places.flatMap((place) => webhooks.get(place) ?? [])
+      return entryOf(db, portal, own)
+    })
+    yield* await Promise.all(entries)
+    for (const { memberId, domain } of page) for (const place of [memberId, domain]) webhooks.delete(place)
     if (page.length < PAGE) break
     after = page.at(-1)?.memberId ?? after
   }
-  const byDomain = new Map<string, KnownWebhook[]>()
-  for (const webhook of webhooks)
-    byDomain.set(webhook.domain, [...(byDomain.get(webhook.domain) ?? []), webhook])
-  for (const [domain, own] of byDomain) yield { domain, tokens: [], webhooks: own }
+  for (const [domain, own] of webhooks) yield { domain: own[0]?.domain ?? domain, tokens: [], webhooks: own }
 }
 
 /** The portal of a member id, alias or domain. Throws a `CommandError` `PORTAL_UNKNOWN`. */
 export async function findEntry(db: Db, name: string): Promise<PortalEntry> {
   const portal = await findPortal(db, name)
   if (portal !== undefined) {
-    const webhooks = (await listWebhooks(db)).filter((webhook) => belongs(webhook, portal))
+    const places = [portal.memberId, portal.domain]
+    const webhooks = (await listWebhooks(db)).filter((webhook) => places.includes(placeOf(webhook)))
     return entryOf(db, portal, webhooks)
   }
   const webhooks = await listWebhooks(db, { portal: name })
@@ -60,10 +64,9 @@ export async function* chosenPortals(db: Db, names: readonly string[]): AsyncGen
   else for (const name of names) yield await findEntry(db, name)
 }
 
-function belongs(webhook: KnownWebhook, portal: KnownPortal): boolean {
-  return webhook.memberId === undefined
-    ? webhook.domain === portal.domain
-    : webhook.memberId === portal.memberId
+/** Under what a webhook is found: the portal's id where it is known. */
+function placeOf({ memberId, domain }: KnownWebhook): string {
+  return memberId ?? domain
 }
 
 async function entryOf(db: Db, portal: KnownPortal, webhooks: readonly KnownWebhook[]): Promise<PortalEntry> {
