@@ -5,7 +5,7 @@ const [root, count] = process.argv.slice(2) as [string, string]
 const portalCount = Number(count)
 
 interface Portals {
-  find(command: { credential: unknown }): { lane: { submit(work: unknown): Promise<unknown> } }
+  find(command: { credential: unknown }): Promise<{ lane: { submit(work: unknown): Promise<unknown> } }>
 }
 const { createPortals } = (await import(pathToFileURL(`${root}/dist/bridge/portals.js`).href)) as {
   createPortals: (options: unknown) => Portals
@@ -17,6 +17,7 @@ const answer = {
 }
 const portals = createPortals({
   defaultPortal: undefined,
+  now: Date.now,
   lane: {
     transport: { post: async () => answer, close: async () => undefined },
     limit: { capacity: 50, drainPerSecond: 2 },
@@ -32,7 +33,8 @@ async function use(index: number): Promise<void> {
     userId: '1',
     secret: `secret${index}`,
   }
-  await portals.find({ credential }).lane.submit({ calls: [{ method: 'crm.deal.get', params: { id: 1 } }] })
+  const { lane } = await portals.find({ credential })
+  await lane.submit({ calls: [{ method: 'crm.deal.get', params: { id: 1 } }] })
 }
 
 function memory(): { heap: number; rss: number } {
