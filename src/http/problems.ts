@@ -56,7 +56,7 @@ export const REFUSALS = {
   ROUTE_UNKNOWN: {
     status: 404,
     description: 'There is nothing at this address.',
-    hint: 'There are GET /health/live, GET /health/ready, GET /metrics, POST /v1/commands and GET /v1/commands/{id}.',
+    hint: 'There are GET /health/live, GET /health/ready, GET /metrics, POST /v1/commands, GET /v1/commands/{id}, and those of docs/connecting.md.',
   },
   COMMAND_NOT_FOUND: {
     status: 404,

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs'
 import { expect, it } from 'vitest'
+import { INSTALL_REFUSALS } from '../../src/bridge/installs/refusals.ts'
 import { CLIENT_ID, type Connecting, connecting, storedTokens } from './connecting.ts'
 import { type Answer, ask } from './running.ts'
 
@@ -171,4 +173,12 @@ it('repeats no token in an answer or a log line', async () => {
   await put(bench, memberId, JSON.stringify({ ...pair, domain }).slice(0, -1))
   const written = JSON.stringify([bench.answers, bench.logged, bench.server.logged])
   for (const secret of Object.values(pair)) expect(written).not.toContain(secret)
+})
+
+it('names every refusal on the page, beside its status', () => {
+  const page = readFileSync(new URL('../../docs/connecting.md', import.meta.url), 'utf8')
+  for (const [code, { status }] of Object.entries(INSTALL_REFUSALS)) {
+    const row = page.split('\n').find((line) => line.startsWith(`| ${status} |`))
+    expect(row, `status ${status}`).toContain(`\`${code}\``)
+  }
 })
