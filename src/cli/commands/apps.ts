@@ -1,6 +1,5 @@
 import { Command } from 'commander'
 import { CommandError } from '../../model/errors.ts'
-import { listApplications, saveApplication } from '../../stores/queries/applications.ts'
 import type { CliIo } from '../io.ts'
 import { printJson, printLines } from '../report.ts'
 import { createSecretReader } from '../secret-input.ts'
@@ -48,6 +47,7 @@ function addCommand(io: CliIo): Command {
           hint: 'Name its place with --secret-file: a file, - for a line of stdin, or env:NAME for a variable.',
         })
       const clientSecret = await createSecretReader(io)('--secret-file', flags.secretFile)
+      const { listApplications, saveApplication } = await import('../../stores/queries/applications.ts')
       await withVault(config, async ({ db, secrets }) => {
         const known = (await listApplications(db)).find((one) => one.clientId === clientId)
         const name = flags.name ?? known?.name ?? clientId
@@ -65,7 +65,9 @@ function listCommand(io: CliIo): Command {
     .description('Show every application')
     .option('--json', 'as one line of JSON')
     .action(async (flags: { readonly json?: boolean }) => {
-      const applications = await withVault(configOf(command, io), ({ db }) => listApplications(db))
+      const config = configOf(command, io)
+      const { listApplications } = await import('../../stores/queries/applications.ts')
+      const applications = await withVault(config, ({ db }) => listApplications(db))
       if (flags.json === true) {
         const all = applications.map(({ clientId, name, createdAt }) => {
           return { clientId, name, secret: 'set', createdAt: new Date(createdAt).toISOString() }

@@ -3,7 +3,7 @@ import { CommandError } from '../../model/errors.ts'
 import { parseRequestLimit } from '../../model/limits.ts'
 import { parseDomain } from '../../model/portal.ts'
 import type { CliIo } from '../io.ts'
-import { type Added, addTokens, addWebhook, type GivenTokens, type GivenWebhook } from '../portals/add.ts'
+import type { Added, GivenTokens, GivenWebhook } from '../portals/add.ts'
 import { readEndpoint } from '../portals/probe.ts'
 import { printJson, printLines } from '../report.ts'
 import { createSecretReader, isPlace, type SecretReader } from '../secret-input.ts'
@@ -66,6 +66,7 @@ export function addCommand(io: CliIo): Command {
       const config = configOf(command, io)
       const read = createSecretReader(io)
       const webhook = await webhookOf(flags, read)
+      const { addTokens, addWebhook } = await import('../portals/add.ts')
       const added = await withVault(config, async (vault) =>
         webhook === undefined
           ? addTokens(config, vault, await tokensOf(flags, read), flags.check)

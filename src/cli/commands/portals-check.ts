@@ -2,8 +2,7 @@ import { Command } from 'commander'
 import { exitCodeFor, findingLine } from '../doctor/finding.ts'
 import { stopIfInterrupted } from '../interrupted.ts'
 import type { CliIo } from '../io.ts'
-import { type CheckedPortal, checkEntry } from '../portals/check.ts'
-import { chosenPortals } from '../portals/known.ts'
+import type { CheckedPortal } from '../portals/check.ts'
 import { printJson, printLines } from '../report.ts'
 import { addSettingFlags, configOf } from '../settings.ts'
 import { withVault } from '../vault.ts'
@@ -19,6 +18,8 @@ export function checkCommand(io: CliIo): Command {
     .option('--json', 'as one line of JSON')
     .action(async (names: string[], flags: { readonly json?: boolean }) => {
       const config = configOf(command, io)
+      const { checkEntry } = await import('../portals/check.ts')
+      const { chosenPortals } = await import('../portals/known.ts')
       const checked: CheckedPortal[] = []
       const tell = async (some: readonly Promise<CheckedPortal>[]): Promise<void> => {
         for (const one of await Promise.all(some)) {

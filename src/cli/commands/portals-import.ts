@@ -2,8 +2,8 @@ import { Command, Option } from 'commander'
 import { CommandError, StoreError } from '../../model/errors.ts'
 import type { ForeignTable } from '../../stores/foreign.ts'
 import { EXIT } from '../exit-codes.ts'
+import { bringsNews, type RowPlan } from '../import/plan.ts'
 import { type ImportReading, parseColumns, readSimpleApi, USUAL_TABLES } from '../import/simple-api.ts'
-import { bringsNews, planRow, type RowPlan, writeRow } from '../import/write.ts'
 import { stopIfInterrupted } from '../interrupted.ts'
 import type { CliIo } from '../io.ts'
 import { printJson, printLines } from '../report.ts'
@@ -45,6 +45,7 @@ export function importCommand(io: CliIo): Command {
       const url = isPlace(flags.url) ? await createSecretReader(io)('--url', flags.url) : flags.url
       const { label, rows } = await readTable(url, flags.table)
       const reading = readSimpleApi(rows, columns)
+      const { planRow, writeRow } = await import('../import/write.ts')
       const plans: RowPlan[] = []
       await withVault(config, async (vault) => {
         const now = Date.now()

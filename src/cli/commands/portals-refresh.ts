@@ -2,8 +2,6 @@ import { Command } from 'commander'
 import { CommandError } from '../../model/errors.ts'
 import { exitCodeFor, findingLine } from '../doctor/finding.ts'
 import type { CliIo } from '../io.ts'
-import { findEntry } from '../portals/known.ts'
-import { renewTokens } from '../portals/renew.ts'
 import { printJson, printLines } from '../report.ts'
 import { addSettingFlags, configOf } from '../settings.ts'
 import { withVault } from '../vault.ts'
@@ -24,6 +22,8 @@ export function refreshCommand(io: CliIo): Command {
     .option('--json', 'as one line of JSON')
     .action(async (name: string, flags: Flags) => {
       const config = configOf(command, io)
+      const { findEntry } = await import('../portals/known.ts')
+      const { renewTokens } = await import('../portals/renew.ts')
       await withVault(config, async (vault) => {
         const { domain, tokens } = await findEntry(vault.db, name)
         const chosen = tokens.filter(

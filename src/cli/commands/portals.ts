@@ -1,10 +1,7 @@
 import { Command } from 'commander'
-import { listApplicationTokens } from '../../stores/queries/application-tokens.ts'
-import { removePortal } from '../../stores/queries/portals.ts'
-import { removeWebhook } from '../../stores/queries/webhooks.ts'
 import { confirm } from '../confirm.ts'
 import type { CliIo } from '../io.ts'
-import { eachPortal, findEntry, type PortalEntry } from '../portals/known.ts'
+import type { PortalEntry } from '../portals/known.ts'
 import { listLines, portalJson, showLines } from '../portals/view.ts'
 import { printJson, printLines } from '../report.ts'
 import { addSettingFlags, configOf } from '../settings.ts'
@@ -47,7 +44,9 @@ function listCommand(io: CliIo): Command {
     .description('Show every portal with its state, the ways to call it and the age of its tokens')
     .option('--json', 'as one line of JSON')
     .action(async (flags: Flags) => {
-      const entries = await withVault(configOf(command, io), async ({ db }) => {
+      const config = configOf(command, io)
+      const { eachPortal } = await import('../portals/known.ts')
+      const entries = await withVault(config, async ({ db }) => {
         const all: PortalEntry[] = []
         for await (const entry of eachPortal(db)) all.push(entry)
         return all
@@ -64,7 +63,10 @@ function showCommand(io: CliIo): Command {
     .argument('<portal>', 'member id, domain or alias')
     .option('--json', 'as one line of JSON')
     .action(async (name: string, flags: Flags) => {
-      const { entry, labels } = await withVault(configOf(command, io), async ({ db }) => {
+      const config = configOf(command, io)
+      const { findEntry } = await import('../portals/known.ts')
+      const { listApplicationTokens } = await import('../../stores/queries/application-tokens.ts')
+      const { entry, labels } = await withVault(config, async ({ db }) => {
         const entry = await findEntry(db, name)
         const { portal } = entry
         const tokens = portal === undefined ? [] : await listApplicationTokens(db, portal.memberId)
@@ -83,12 +85,14 @@ function removeCommand(io: CliIo): Command {
     .option('--yes', 'remove without asking')
     .option('--json', 'as one line of JSON')
     .action(async (name: string, flags: Flags) => {
-      await withVault(configOf(command, io), async ({ db }) => {
-        const { domain, portal, tokens, webhooks } = await findEntry(db, name)
+      const config = configOf(command, io)
+      const { findEntry, removeEntry } = await import('../portals/known.ts')
+      await withVault(config, async ({ db }) => {
+        const entry = await findEntry(db, name)
+        const { domain, portal, tokens, webhooks } = entry
         const what = `${tokens.length} token pairs and ${webhooks.length} webhooks`
         if (flags.yes !== true) await confirm(io, `Forget ${domain} with ${what}?`)
-        for (const { id } of webhooks) await removeWebhook(db, id)
-        if (portal !== undefined) await removePortal(db, portal.memberId)
+        await removeEntry(db, entry)
         const counts = { tokens: tokens.length, webhooks: webhooks.length }
         if (flags.json === true)
           printJson(io, { removed: domain, memberId: portal?.memberId ?? null, ...counts })

@@ -3,7 +3,6 @@ import { Command } from 'commander'
 import type { Config } from '../../config/config.ts'
 import { readText } from '../../config/variables.ts'
 import { openSealer, type Sealer } from '../../stores/seal.ts'
-import { folderBeside } from '../../stores/unlock.ts'
 import { EXIT } from '../exit-codes.ts'
 import { stopIfInterrupted } from '../interrupted.ts'
 import type { CliIo } from '../io.ts'
@@ -42,7 +41,7 @@ function statusCommand(io: CliIo): Command {
       } finally {
         await store.close()
       }
-      const given = givenKeys(config, io.cwd)
+      const given = await givenKeys(config, io.cwd)
       const kids = [...new Set([...(given?.kids ?? []), ...counts.keys()])]
       const keys = kids.map((kid) => ({
         key: kid,
@@ -65,7 +64,8 @@ function statusCommand(io: CliIo): Command {
 }
 
 /** The keys of the settings or of the key file; none is made here. */
-function givenKeys(config: Config, cwd: string): Sealer | undefined {
+async function givenKeys(config: Config, cwd: string): Promise<Sealer | undefined> {
+  const { folderBeside } = await import('../../stores/unlock.ts')
   const isFile = config.store.startsWith('sqlite:') && !config.production
   const text =
     config.secretKey ??

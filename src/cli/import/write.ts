@@ -9,18 +9,8 @@ import { findPortal, resumePortal, savePortal } from '../../stores/queries/porta
 import { findTokens, saveTokens } from '../../stores/queries/tokens.ts'
 import { inTransaction } from '../../stores/queries/transaction.ts'
 import type { Vault } from '../vault.ts'
+import type { RowPlan } from './plan.ts'
 import type { ImportRow } from './simple-api.ts'
-
-/** What a row brings that the store does not have yet. */
-export interface RowPlan {
-  readonly row: ImportRow
-  readonly application: 'new' | 'known' | 'other secret'
-  readonly portal: 'new' | 'known'
-  /** `again`: the store has a pair that is dead. */
-  readonly tokens: 'new' | 'known' | 'again'
-  readonly installation: 'new' | 'known'
-  readonly applicationToken: 'new' | 'known' | 'none'
-}
 
 /**
  * Compares a row with the store and changes nothing. What the store has is newer than the table and stays: its pairs
@@ -81,10 +71,4 @@ export async function writeRow(vault: Vault, row: ImportRow, now: number): Promi
     }
     return plan
   })
-}
-
-/** True when there is something in the row that the store does not have. */
-export function bringsNews(plan: RowPlan): boolean {
-  const { application, portal, tokens, installation, applicationToken } = plan
-  return [application, portal, installation, applicationToken].includes('new') || tokens !== 'known'
 }

@@ -1,9 +1,9 @@
 import { CommandError } from '../../model/errors.ts'
 import type { KnownPortal } from '../../model/portal.ts'
 import type { TokenState } from '../../model/token.ts'
-import { findPortal, listPortals } from '../../stores/queries/portals.ts'
+import { findPortal, listPortals, removePortal } from '../../stores/queries/portals.ts'
 import { listTokens } from '../../stores/queries/tokens.ts'
-import { type KnownWebhook, listWebhooks } from '../../stores/queries/webhooks.ts'
+import { type KnownWebhook, listWebhooks, removeWebhook } from '../../stores/queries/webhooks.ts'
 import type { Store } from '../../stores/store.ts'
 
 type Db = Store['db']
@@ -62,6 +62,12 @@ export async function findEntry(db: Db, name: string): Promise<PortalEntry> {
 export async function* chosenPortals(db: Db, names: readonly string[]): AsyncGenerator<PortalEntry> {
   if (names.length === 0) yield* eachPortal(db)
   else for (const name of names) yield await findEntry(db, name)
+}
+
+/** Forgets a portal, with the webhooks that only its domain tells of. */
+export async function removeEntry(db: Db, { portal, webhooks }: PortalEntry): Promise<void> {
+  for (const { id } of webhooks) await removeWebhook(db, id)
+  if (portal !== undefined) await removePortal(db, portal.memberId)
 }
 
 /** Under what a webhook is found: the portal's id where it is known. */
