@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import { createSandbox, type Sandbox, type TokenAnswer } from '../../src/sandbox/index.ts'
+import { DATABASES } from '../support/databases.ts'
 import { emptyFolder, run } from './support/command-line.ts'
 
 const APP = { clientId: 'local.orders', clientSecret: 'marked-client-secret-1' }
@@ -234,5 +235,49 @@ describe('portals refresh', () => {
     expect(checked).toMatchObject({ code: 3, out: expect.stringContaining('do not belong together') })
     expect((await addTokens(await newTokens())).code).toBe(0)
     expect((await cli(`portals check ${domain}`)).code).toBe(0)
+  })
+})
+
+describe.each(DATABASES)('a store on $name$note', ({ skip, create }) => {
+  it.skipIf(skip)('is worked on by every command', async () => {
+    const { url, drop } = await create()
+    const [k1, k2] = [1, 2].map((byte) => `k${byte}:${Buffer.alloc(32, byte).toString('base64')}`)
+    try {
+      env = { ...env, BRIDGE_STORE: url, BRIDGE_SECRET_KEY: k1! }
+      await cli(`apps add ${APP.clientId} --secret-file -`, APP.clientSecret)
+      await cli(`portals add --webhook ${sandbox.webhookUrl}`)
+      expect(await addTokens(await newTokens(), ' --alias main')).toMatchObject({ code: 0, err: '' })
+      env = { ...env, BRIDGE_SECRET_KEY: `${k2},${k1}` }
+      expect(JSON.parse((await cli('secrets rotate --json')).out)).toEqual({
+        resealed: 5,
+        active: 'k2',
+        needless: ['k1'],
+      })
+      env = { ...env, BRIDGE_SECRET_KEY: k2! }
+      for (const line of [
+        'portals refresh main',
+        'portals check',
+        'portals list',
+        'apps list',
+        'secrets status',
+      ])
+        expect(await cli(line), line).toMatchObject({ code: 0, err: '' })
+      expect(await cli('portals remove main --yes')).toMatchObject({ code: 0 })
+      expect((await cli('portals list')).out).toMatch(/^No portal/)
+    } finally {
+      await drop()
+    }
+  })
+
+  it.skipIf(skip)('is not shown with its password', async () => {
+    const { url, drop } = await create()
+    try {
+      const { out, err } = await run(['doctor'], { env: { ...env, BRIDGE_STORE: url }, cwd })
+      const password = new URL(url).password
+      if (password !== '') expect(out + err).not.toContain(password)
+      expect(out).toMatch(/(?:ok|FAIL) +store/)
+    } finally {
+      await drop()
+    }
   })
 })

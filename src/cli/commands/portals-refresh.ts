@@ -33,7 +33,7 @@ export function refreshCommand(io: CliIo): Command {
           throw new CommandError('TOKENS_MISSING', `There are no such tokens for ${domain}.`, {
             hint: '`b24-bridge portals show` lists them. A webhook needs no renewal.',
           })
-        const findings = await renewTokens(config, vault, chosen)
+        const findings = await renewTokens({ config, cwd: io.cwd }, vault, chosen)
         const code = exitCodeFor(findings)
         io.exit(code)
         if (flags.json === true)

@@ -1,4 +1,5 @@
 import { randomUUID } from 'node:crypto'
+import { resolve } from 'node:path'
 import { createStoredPortals } from '../../bridge/stored-portals.ts'
 import { createTransport } from '../../client/transport.ts'
 import type { Config } from '../../config/config.ts'
@@ -14,7 +15,7 @@ import type { Vault } from '../vault.ts'
  * meanwhile waits for the pair that comes of it.
  */
 export async function renewTokens(
-  config: Config,
+  { config, cwd }: { readonly config: Config; readonly cwd: string },
   { store, secrets }: Vault,
   tokens: readonly TokenState[],
 ): Promise<Finding[]> {
@@ -24,7 +25,7 @@ export async function renewTokens(
     portalStore: portalQueries(store, secrets),
     tokenStore: tokenQueries(store, secrets),
     secrets,
-    spoolFolder: folderBeside(config.store, 'spool'),
+    spoolFolder: resolve(cwd, folderBeside(config.store, 'spool')),
     oauthServers: config.oauthServers,
     owner: `tool-${randomUUID()}`,
     now: Date.now,
