@@ -1,7 +1,7 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { MAX_FORM_BYTES } from '../bridge/installs/forms.ts'
 import type { Installed, Installs } from '../bridge/installs/installs.ts'
-import { refuseInstall } from '../bridge/installs/refusals.ts'
+import { INSTALL_REFUSALS, refuseInstall } from '../bridge/installs/refusals.ts'
 import { finishPage, type Page, refusedPage } from './install-page.ts'
 import { problemOf, refusal } from './problems.ts'
 
@@ -69,7 +69,9 @@ export function forPeople(
   return (error, request, reply) => {
     const mended = formError(error)
     const problem = problemOf(mended)
-    if (problem.status === 500 || wantsJson(request)) return routes.refuse(mended, request, reply)
+    // What is our trouble, not the visitor's, is logged where all of it is.
+    const ours = problem.status >= 500 && !(problem.body.error in INSTALL_REFUSALS)
+    if (ours || wantsJson(request)) return routes.refuse(mended, request, reply)
     const page = refusedPage(problem)
     void reply
       .code(problem.status)

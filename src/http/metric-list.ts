@@ -142,6 +142,16 @@ export const METRICS = [
     alert: 'above 0',
   },
   {
+    name: 'b24_token_refreshes_total',
+    type: 'counter',
+    help: 'Renewals of tokens at the authorization server, by how they ended.',
+    labels: {
+      outcome:
+        '`refreshed`, `failed` (tried again by itself), `suspended` (refused: somebody must look at the portal)',
+    },
+    alert: '`suspended` above 0; `failed` for 15 minutes',
+  },
+  {
     name: 'b24_api_requests_total',
     type: 'counter',
     help: 'Requests to the HTTP server of the bridge itself.',

@@ -25,6 +25,8 @@ export interface Metrics {
   request(domain: string, report: RequestReport): void
   /** A message was set aside. */
   deadLetter(reason: string): void
+  /** Tokens were renewed, or not. */
+  tokens(outcome: 'refreshed' | 'failed' | 'suspended'): void
   /** The HTTP server answered; `route` is the pattern, never the address as asked for. */
   answered(route: string, status: number): void
   /** Sets where gauges are read from at each scrape; without it they stay at 0. The last one counts. */
@@ -38,6 +40,8 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   const commands = countCommands(registry)
   const requests = countRequests(registry)
   const dead = children(counter(registry, 'b24_dead_letters_total'), 1)
+  const refreshes = children(counter(registry, 'b24_token_refreshes_total'), 1)
+  for (const outcome of ['refreshed', 'failed', 'suspended']) refreshes(outcome).inc(0)
   const answers = children(counter(registry, 'b24_api_requests_total'), 2)
   const reason = boundedLabel()
   const read = readGauges(registry)
@@ -51,6 +55,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
     settled: commands,
     request: requests,
     deadLetter: (why) => dead(reason(why)).inc(),
+    tokens: (outcome) => refreshes(outcome).inc(),
     answered: (route, status) => answers(route, String(status)).inc(),
     gauges(next) {
       source = next

@@ -1,6 +1,7 @@
 import { randomUUID } from 'node:crypto'
 import { onTestFinished } from 'vitest'
 import { createInstalls, type Installs } from '../../src/bridge/installs/installs.ts'
+import type { InstallStore } from '../../src/bridge/installs/store.ts'
 import { createTransport } from '../../src/client/transport.ts'
 import type { HttpServerOptions } from '../../src/http/server.ts'
 import type { ApplicationOptions, Sandbox, SandboxOptions } from '../../src/sandbox/index.ts'
@@ -24,6 +25,8 @@ export interface Connecting {
   readonly store: Store
   readonly secrets: Secrets
   readonly installs: Installs
+  /** The same over the same store, with nothing else in common. */
+  anotherProcess(): Installs
   /** Lines of the log, and member ids of portals that changed. */
   readonly logged: { readonly event: string; readonly fields: Readonly<Record<string, unknown>> }[]
   readonly changed: string[]
@@ -49,6 +52,8 @@ export interface ConnectingOptions {
   readonly http?: Partial<HttpServerOptions>
   /** Authorization servers allowed; the sandbox's unless given. */
   readonly servers?: readonly string[]
+  /** Changes what the bridge gets of the store. */
+  readonly store?: (store: InstallStore) => InstallStore
 }
 
 const TABLES = ['portals', 'installations', 'tokens', 'spare_tokens', 'application_tokens'] as const
@@ -69,15 +74,17 @@ export async function connecting(options: ConnectingOptions = {}): Promise<Conne
   const logged: Connecting['logged'] = []
   const changed: string[] = []
   let ahead = 0
-  const installs = createInstalls({
-    store: installRecords(store.db, secrets),
-    transport,
-    servers: options.servers ?? [sandbox.oauthUrl],
-    now: () => Date.now() + ahead,
-    newId: randomUUID,
-    log: (event, fields) => logged.push({ event, fields }),
-    onChange: (memberId) => changed.push(memberId),
-  })
+  const create = (): Installs =>
+    createInstalls({
+      store: (options.store ?? ((records) => records))(installRecords(store.db, secrets)),
+      transport,
+      servers: options.servers ?? [sandbox.oauthUrl],
+      now: () => Date.now() + ahead,
+      newId: randomUUID,
+      log: (event, fields) => logged.push({ event, fields }),
+      onChange: (memberId) => changed.push(memberId),
+    })
+  const installs = create()
   const server = await running({ installs, bx24Script: `${sandbox.url}/__sandbox/bx24.js`, ...options.http })
   const { application = {} } = options
   sandbox.addApplication({
@@ -101,6 +108,7 @@ export async function connecting(options: ConnectingOptions = {}): Promise<Conne
     store,
     secrets,
     installs,
+    anotherProcess: create,
     logged,
     changed,
     answers,

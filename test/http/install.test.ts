@@ -1,4 +1,5 @@
 import { expect, it } from 'vitest'
+import { StoreError } from '../../src/model/errors.ts'
 import { savePortal } from '../../src/stores/queries/portals.ts'
 import { CLIENT_ID, type Connecting, connecting, storedTokens } from './connecting.ts'
 
@@ -203,4 +204,34 @@ it('says no secret in any answer, log line or error', async () => {
   const written = JSON.stringify([bench.answers, bench.logged, bench.server.logged])
   for (const name of ['AUTH_ID', 'REFRESH_ID', 'APPLICATION_TOKEN'])
     expect(written).not.toContain(fields[name] ?? name)
+})
+
+it('checks a hundred at once and turns the others away before anybody is asked', async () => {
+  const bench = await open()
+  const { action, fields } = await formOf(bench)
+  bench.sandbox.fault([{ kind: 'slow', delayMs: 1000, times: 0, match: { method: 'oauth.app.info' } }])
+  const all = await Promise.all(Array.from({ length: 110 }, () => bench.submit(action, fields)))
+  expect(all.filter(({ status }) => status === 429)).toHaveLength(10)
+  expect(all.filter(({ status }) => status === 200)).toHaveLength(100)
+  expect(await bench.rows()).toEqual({ portals: 1, installations: 1, tokens: 1, application_tokens: 1 })
+})
+
+it('answers 503 while the store is away, and takes the same form when it is back', async () => {
+  let away = true
+  const bench = await open({
+    store: (store) => ({
+      ...store,
+      saveInstall: async (install, now) => {
+        if (away) throw new StoreError('STORE_UNAVAILABLE', 'The store is away')
+        return store.saveInstall(install, now)
+      },
+    }),
+  })
+  const { action, fields } = await formOf(bench)
+  const answer = await bench.submit(action, fields, 'text/html')
+  expect([answer.status, answer.json.error]).toEqual([503, 'STORE_UNAVAILABLE'])
+  expect(bench.server.logged.map(({ event }) => event)).toEqual(['http.failed'])
+  expect(await bench.rows()).toEqual({})
+  away = false
+  expect((await bench.submit(action, fields)).status).toBe(200)
 })

@@ -192,3 +192,34 @@ it('needs to know the application', async () => {
   expect(none.status).toBe(400)
   expect(none.text).toContain('APPLICATION_MISSING')
 })
+
+it('takes a state once of all processes at the store', async () => {
+  const bench = await open()
+  const { searchParams } = await agree(bench)
+  const answer = {
+    code: searchParams.get('code') ?? '',
+    state: searchParams.get('state') ?? '',
+    serverDomain: searchParams.get('server_domain') ?? '',
+  }
+  const ended = await Promise.allSettled(
+    [bench.installs, bench.anotherProcess()].map((one) => one.finish(answer)),
+  )
+  expect(ended.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+  expect(ended.find((one) => one.status === 'rejected')?.reason.code).toBe('STATE_USED')
+  expect(bench.sandbox.oauthStats().exchanges).toEqual({ ok: 1 })
+})
+
+it('says neither code nor tokens nor the client secret in any answer or log line', async () => {
+  const bench = await open()
+  const back = await agree(bench)
+  await bench.visit(back.href, 'text/html')
+  await bench.visit(back.href)
+  const other = await agree(bench)
+  bench.sandbox.advance(60_000)
+  await bench.visit(other.href)
+  const tokens = await storedTokens(bench)
+  const written = JSON.stringify([bench.answers, bench.logged, bench.server.logged])
+  for (const url of [back, other]) expect(written).not.toContain(url.searchParams.get('code'))
+  for (const secret of [CLIENT_SECRET, tokens?.accessToken, tokens?.refreshToken])
+    expect(written).not.toContain(secret)
+})

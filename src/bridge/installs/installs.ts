@@ -61,18 +61,28 @@ export interface InstallsOptions extends Verifier {
   readonly onChange?: (memberId: string) => void
 }
 
+/** Requests that are checked at once. */
+const MOST_AT_ONCE = 100
+
+/** The ways in and out over one store. Does no I/O by itself. */
 export function createInstalls(options: InstallsOptions): Installs {
   const { store, transport, now, log, onChange } = options
   const states = createStates(options)
   const refused = createRefusalLog(log, now)
 
-  /** Counts what is turned away on a way. */
+  let underWay = 0
+
+  /** Counts what is turned away on a way, and bounds what strangers can make us ask of others at once. */
   async function on<T>(way: string, act: () => Promise<T>): Promise<T> {
+    underWay += 1
     try {
+      if (underWay > MOST_AT_ONCE) throw refuseInstall('TOO_MANY_INSTALLS')
       return await act()
     } catch (error) {
       refused(way, error instanceof BridgeError ? error.code : 'INTERNAL_ERROR')
       throw error
+    } finally {
+      underWay -= 1
     }
   }
 

@@ -98,6 +98,11 @@ export const INSTALL_REFUSALS = {
     status: 413,
     description: 'The form is larger than any that a portal posts.',
   },
+  TOO_MANY_INSTALLS: {
+    status: 429,
+    description: 'Too many requests are being checked at the authorization servers at this moment.',
+    hint: 'Try again in a few seconds.',
+  },
   APPLICATION_REFUSED: {
     status: 502,
     description: 'The authorization server does not accept the id and secret of the application.',
