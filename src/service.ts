@@ -133,6 +133,7 @@ async function start(
     now: Date.now,
     levels: await bucketLevels(store, Date.now, (error) => logger.warn({ err: error }, 'bucket.unsaved')),
     onRequest: (domain, report) => metrics.request(domain, report),
+    onRefresh: (outcome) => metrics.tokens(outcome),
     onRenamed: (origin) =>
       logger.warn({ origin, hint: 'Set the new address in BRIDGE_PORTAL.' }, 'portal.renamed'),
     log,

@@ -125,7 +125,7 @@ async function asker(
   if (application === undefined) throw refusal('application_unknown', 'its id and secret are not stored')
   const portal = await parts.store.portal(key.memberId)
   const origin = portal?.serverEndpoint
-  const server = parts.server(origin === undefined || origin === '' ? undefined : new URL(origin).origin)
+  const server = parts.server(origin === '' ? undefined : origin)
   return async (refreshToken) => {
     const grant = await server.refresh(application, refreshToken)
     if (grant.memberId === key.memberId) return grant
