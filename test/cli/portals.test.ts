@@ -157,7 +157,7 @@ describe('portals list, show and remove', () => {
     const no = await run(words, { env, cwd, tty: true, input: 'no\n' })
     expect(no.code).toBe(2)
     const yes = await run(words, { env, cwd, tty: true, input: 'yes\n' })
-    expect(yes).toMatchObject({ code: 0, out: expect.stringContaining('1 token pairs and 1 webhooks') })
+    expect(yes).toMatchObject({ code: 0, out: expect.stringContaining('1 token pair and 1 webhook') })
     expect((await cli('portals list')).out).toMatch(/^No portal/)
     expect((await cli(`portals remove ${domain} --yes`)).err).toContain('No portal is known as')
   })

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
 import { emptyFolder, run } from './support/command-line.ts'
@@ -15,7 +16,7 @@ function world(key?: string) {
       input: 'marked-client-secret',
       ...more,
     })
-  return { cli }
+  return { cli, file: join(cwd, 'secret.key') }
 }
 
 describe('secrets status', () => {
@@ -64,6 +65,17 @@ describe('secrets rotate', () => {
     expect(JSON.parse(alone.out)).toEqual({ ok: true, keys: [{ key: 'k2', secrets: 4, use: 'active' }] })
     expect((await cli('apps list', K2)).code).toBe(0)
     expect((await cli('apps list', K1)).code).toBe(4)
+  })
+
+  it('leads from the key file to a key of the settings', async () => {
+    const { cli, file } = world()
+    await cli('apps add local.one --secret-file -')
+    const local = readFileSync(file, 'utf8').trim()
+    expect(await cli('secrets rotate', `${K2},${local}`)).toMatchObject({
+      code: 0,
+      out: expect.stringContaining('Needless now: local.'),
+    })
+    expect((await cli('apps list', K2)).code).toBe(0)
   })
 
   it('can be broken off and goes on where it was', async () => {

@@ -90,7 +90,7 @@ function removeCommand(io: CliIo): Command {
       await withVault(config, async ({ db }) => {
         const entry = await findEntry(db, name)
         const { domain, portal, tokens, webhooks } = entry
-        const what = `${tokens.length} token pairs and ${webhooks.length} webhooks`
+        const what = `${counted(tokens.length, 'token pair')} and ${counted(webhooks.length, 'webhook')}`
         if (flags.yes !== true) await confirm(io, `Forget ${domain} with ${what}?`)
         await removeEntry(db, entry)
         const counts = { tokens: tokens.length, webhooks: webhooks.length }
@@ -104,4 +104,8 @@ function removeCommand(io: CliIo): Command {
       })
     })
   return addSettingFlags(command)
+}
+
+function counted(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? '' : 's'}`
 }
