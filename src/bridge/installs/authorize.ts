@@ -3,7 +3,7 @@ import type { AuthorizationAnswer } from './installs.ts'
 import { refuseInstall } from './refusals.ts'
 import type { States } from './state.ts'
 import type { InstallApplication, InstallStore, VerifiedInstall } from './store.ts'
-import { openServer, serverRefusal, type Verifier } from './verify.ts'
+import { serverRefusal, type Verifier } from './verify.ts'
 
 /**
  * Where a user agrees that the application works on his behalf. Always https, except for a portal on this machine that
@@ -35,7 +35,7 @@ export async function finishAuthorization(
 ): Promise<VerifiedInstall> {
   const { store } = verifier
   const { domain, clientId } = await states.take(answer.state)
-  const server = openServer(verifier, answer.serverDomain)
+  const server = verifier.openServer(answer.serverDomain)
   const application = await store.findApplication(clientId)
   if (application === undefined) throw refuseInstall('APPLICATION_UNKNOWN')
   const grant = await server.exchange(application, answer.code).catch((error: unknown) => {

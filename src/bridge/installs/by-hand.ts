@@ -5,7 +5,7 @@ import type { TokenPair } from '../../model/token.ts'
 import { chooseApplication } from './authorize.ts'
 import { refuseInstall } from './refusals.ts'
 import type { VerifiedInstall } from './store.ts'
-import { askWhose, openServer, serverRefusal, type Verifier } from './verify.ts'
+import { askWhose, serverRefusal, type Verifier } from './verify.ts'
 
 /** Tokens as an operator gives them; one of the two at least. */
 export interface GivenTokens {
@@ -37,7 +37,7 @@ export async function tokensByHand(
   if (portal === undefined && domain === undefined) throw refuseInstall('PORTAL_UNKNOWN')
   const wanted = { memberId: portal?.memberId ?? name, domain: domain && parseDomain(domain) }
   const application = await chooseApplication(store, given.clientId)
-  const server = openServer(verifier, given.serverEndpoint ?? portal?.serverEndpoint)
+  const server = verifier.openServer(given.serverEndpoint ?? portal?.serverEndpoint)
 
   if (accessToken !== undefined) {
     const info = await askWhose(server, accessToken).catch((error: unknown) => {

@@ -5,6 +5,7 @@ import { type GivenTokens, tokensByHand } from './by-hand.ts'
 import { checkInstall, type InstallReport } from './check.ts'
 import { isEvent, parseLifeCycle, parsePage } from './forms.ts'
 import { createRefusalLog, refuseInstall } from './refusals.ts'
+import { createServers, type ServersOptions } from './servers.ts'
 import { createStates } from './state.ts'
 import type { InstallStore, VerifiedInstall } from './store.ts'
 import { type Verifier, verifyClaim } from './verify.ts'
@@ -52,7 +53,7 @@ export interface Installs {
   remove(portal: string): Promise<string>
 }
 
-export interface InstallsOptions extends Verifier {
+export interface InstallsOptions extends ServersOptions, Omit<Verifier, 'openServer'> {
   readonly store: InstallStore
   /** Fresh and impossible to guess. */
   readonly newId: () => string
@@ -67,6 +68,7 @@ const MOST_AT_ONCE = 100
 /** The ways in and out over one store. Does no I/O by itself. */
 export function createInstalls(options: InstallsOptions): Installs {
   const { store, transport, now, log, onChange } = options
+  const verifier: Verifier = { store, transport, now, openServer: createServers(options) }
   const states = createStates(options)
   const refused = createRefusalLog(log, now)
 
@@ -117,7 +119,7 @@ export function createInstalls(options: InstallsOptions): Installs {
   async function takeEvent(body: string): Promise<void> {
     const happened = parseLifeCycle(body)
     if (happened.event !== 'ONAPPUNINSTALL') {
-      await save(happened.event, await verifyClaim(options, happened.claim))
+      await save(happened.event, await verifyClaim(verifier, happened.claim))
       return
     }
     const { memberId, applicationToken, clean } = happened
@@ -136,10 +138,10 @@ export function createInstalls(options: InstallsOptions): Installs {
   }
 
   return {
-    begin: (request) => on('authorization', () => authorizeAddress(options, states, request)),
+    begin: (request) => on('authorization', () => authorizeAddress(verifier, states, request)),
     finish: (answer) =>
       on('authorization', async () =>
-        save('authorization', await finishAuthorization(options, states, answer)),
+        save('authorization', await finishAuthorization(verifier, states, answer)),
       ),
     takePage: ({ query, body }) =>
       on('page', async () => {
@@ -147,12 +149,12 @@ export function createInstalls(options: InstallsOptions): Installs {
           await takeEvent(body)
           return 'event'
         }
-        return save('page', await verifyClaim(options, parsePage(query, body)))
+        return save('page', await verifyClaim(verifier, parsePage(query, body)))
       }),
     takeEvent: (body) => on('event', () => takeEvent(body)),
     setTokens: (portal, given) =>
       on('by hand', async () => {
-        const { install, belongs } = await tokensByHand(options, portal, given)
+        const { install, belongs } = await tokensByHand(verifier, portal, given)
         const installed = await save('by hand', install)
         // A refresh token is used up by asking whose it is, so what it gave is kept where it belongs.
         if (!belongs) throw refuseInstall('MEMBER_MISMATCH')

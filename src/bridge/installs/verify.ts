@@ -1,24 +1,19 @@
 import { decodeAnswer } from '../../client/decode.ts'
-import {
-  type AuthorizationServer,
-  createAuthorizationServer,
-  type TokenInfo,
-  trustedServer,
-} from '../../client/oauth.ts'
+import type { AuthorizationServer, TokenInfo } from '../../client/oauth.ts'
 import type { Transport } from '../../client/transport.ts'
 import { AuthError, BridgeError, type CommandError, RestError, ThrottledError } from '../../model/errors.ts'
 import { isJsonObject, type JsonObject } from '../../model/json.ts'
 import { parseDomain } from '../../model/portal.ts'
 import type { Claim } from './forms.ts'
 import { type InstallRefusal, refuseInstall } from './refusals.ts'
+import type { OpenServer } from './servers.ts'
 import type { InstallStore, VerifiedInstall } from './store.ts'
 
 /** What proving a claim needs. */
 export interface Verifier {
   readonly store: InstallStore
   readonly transport: Pick<Transport, 'post'>
-  /** Origins of authorization servers that the operator allows besides the cloud's. */
-  readonly servers: readonly string[]
+  readonly openServer: OpenServer
   readonly now: () => number
 }
 
@@ -75,18 +70,7 @@ async function serverFor(
   { serverEndpoint, memberId }: Claim,
 ): Promise<AuthorizationServer> {
   const named = serverEndpoint ?? (await verifier.store.findPortal(memberId))?.serverEndpoint
-  return openServer(verifier, named)
-}
-
-/** The authorization server at an endpoint or host that somebody named. Throws `SERVER_NOT_ALLOWED`. */
-export function openServer(
-  { servers, now }: Pick<Verifier, 'servers' | 'now'>,
-  named: string | undefined,
-): AuthorizationServer {
-  const address = named ?? servers[0]
-  const origin = address === undefined ? undefined : trustedServer(address, servers)
-  if (address !== undefined && origin === undefined) throw refuseInstall('SERVER_NOT_ALLOWED')
-  return createAuthorizationServer({ ...(origin === undefined ? {} : { origin }), allowed: servers, now })
+  return verifier.openServer(named)
 }
 
 /** Whose token it is, by the one who gave it out. */
