@@ -13,7 +13,8 @@ import type { LaneStats } from './client/lane/core.ts'
 import { createTransport } from './client/transport.ts'
 import type { Config } from './config/config.ts'
 import { createMetrics } from './http/metrics.ts'
-import { createHttpServer, type HealthReport } from './http/server.ts'
+import { readiness } from './http/readiness.ts'
+import { createHttpServer } from './http/server.ts'
 import type { Logger } from './log.ts'
 import { maskSecrets, maskWebhook } from './model/webhook.ts'
 import { ledgerQueries, portalQueries, tokenQueries } from './stores/bound.ts'
@@ -115,12 +116,12 @@ async function start(
   const chosen = chooseContract({ ...config.contract, topology: config.topology }, config.maxBodyBytes)
   logger.info(summary(config, chosen, store, secrets.active), 'service.starting')
 
+  const authority = config.tlsCa === undefined ? {} : { ca: config.tlsCa.pem }
   const transport = createTransport({
     timeoutMs: config.requestTimeoutMs,
     connections: config.maxInFlight,
-    ...(config.tlsCa === undefined ? {} : { ca: config.tlsCa.pem }),
+    ...authority,
   })
-  closing.push(() => transport.close())
   const { oauthServers: servers } = config
   const { portals, keeper } = createStoredPortals({
     defaultPortal: config.portal,
@@ -129,6 +130,7 @@ async function start(
     secrets,
     spoolFolder: folderBeside(config.store, 'spool'),
     oauthServers: servers,
+    ...authority,
     owner: `${instance}-${randomUUID()}`,
     now: Date.now,
     levels: await bucketLevels(store, Date.now, (error) => logger.warn({ err: error }, 'bucket.unsaved')),
@@ -145,8 +147,11 @@ async function start(
       portalWaitMs: config.portalWaitMs,
     },
   })
-  closing.push(() => keeper.close())
-  closing.push(() => portals.close(1000))
+  closing.push(
+    () => transport.close(),
+    () => keeper.close(),
+    () => portals.close(1000),
+  )
   await keeper.start()
 
   const remembering = ledgerQueries(store)
@@ -169,9 +174,9 @@ async function start(
       contract: createNativeContract({ maxBodyBytes: config.maxBodyBytes }),
       commandQueue: chosen.contract.name === 'native' ? chosen.commandQueue : undefined,
     }),
-    installs: createInstalls({ ...shared, store: records, servers, transport, log }),
+    installs: createInstalls({ ...shared, ...authority, store: records, servers, transport, log }),
     health: () =>
-      health({ broker, draining, serving: consumer !== undefined, storeTrouble: remembering.trouble() }),
+      readiness({ broker, draining, serving: consumer !== undefined, storeTrouble: remembering.trouble() }),
     metrics,
     log: (event, fields) => logger.warn(fields, event),
   })
@@ -262,30 +267,6 @@ function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
     signal.addEventListener('abort', stop, { once: true })
     work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
   })
-}
-
-function health(seen: {
-  readonly broker: Broker
-  readonly draining: boolean
-  readonly serving: boolean
-  readonly storeTrouble: string | undefined
-}): HealthReport {
-  const { connected, blocked, reason } = seen.broker.state()
-  const trouble = connected ? 'the broker is short of memory or disk' : (reason ?? 'not connected')
-  const well = connected && !blocked
-  const { storeTrouble } = seen
-  return {
-    draining: seen.draining,
-    parts: [
-      { name: 'broker', ok: well, ...(well ? {} : { reason: trouble }) },
-      { name: 'queue', ok: seen.serving, ...(seen.serving ? {} : { reason: 'not subscribed yet' }) },
-      {
-        name: 'store',
-        ok: storeTrouble === undefined,
-        ...(storeTrouble === undefined ? {} : { reason: storeTrouble }),
-      },
-    ],
-  }
 }
 
 /** After a reconnection the contract looks again at what exists; an operator may have changed it. */

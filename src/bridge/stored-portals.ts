@@ -1,4 +1,4 @@
-import { createAuthorizationServer } from '../client/oauth.ts'
+import { type AuthorizationServer, createAuthorizationServer } from '../client/oauth.ts'
 import type { PortalStore } from './portal-credentials.ts'
 import { createPortals, type Portals, type PortalsOptions } from './portals.ts'
 import { createTokenKeeper, type TokenKeeper, type TokenKeeperOptions } from './tokens/keeper.ts'
@@ -17,6 +17,8 @@ export interface StoredPortalsOptions extends Omit<PortalsOptions, 'stored'> {
   readonly spoolFolder: string
   /** Authorization servers that are trusted besides the cloud's. */
   readonly oauthServers: readonly string[]
+  /** Certificates (PEM) that authorization servers of self-hosted portals may be proved by, besides the usual ones. */
+  readonly ca?: string
   /** This process; different for each. */
   readonly owner: string
   readonly onRefresh?: NonNullable<TokenKeeperOptions['onRefresh']>
@@ -34,12 +36,25 @@ export function createStoredPortals(options: StoredPortalsOptions): {
   readonly portals: Portals
   readonly keeper: TokenKeeper
 } {
-  const { secrets, oauthServers, now, log, owner } = options
+  const { secrets, oauthServers, now, log, owner, ca } = options
+  const servers = new Map<string | undefined, AuthorizationServer>()
+  const serverAt = (origin: string | undefined): AuthorizationServer => {
+    let server = servers.get(origin)
+    if (server === undefined) {
+      server = createAuthorizationServer({
+        allowed: oauthServers,
+        now,
+        ...(origin === undefined ? {} : { origin }),
+        ...(ca === undefined ? {} : { ca }),
+      })
+      servers.set(origin, server)
+    }
+    return server
+  }
   const place = (row: string): Place => ({ table: 'spool', row, column: 'pair' })
   const keeper = createTokenKeeper({
     store: options.tokenStore,
-    server: (origin) =>
-      createAuthorizationServer({ allowed: oauthServers, now, ...(origin === undefined ? {} : { origin }) }),
+    server: serverAt,
     spool: createSpool({
       folder: options.spoolFolder,
       seal: {

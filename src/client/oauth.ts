@@ -1,6 +1,7 @@
-import { request } from 'undici'
+import { Agent, request } from 'undici'
 import { AuthError, type BridgeError, RestError, TransportError } from '../model/errors.ts'
 import { isJsonObject, type JsonObject } from '../model/json.ts'
+import { trusting } from './authorities.ts'
 
 /** A pair of tokens as the authorization server gives it, with what it says about the installation. */
 export interface TokenGrant {
@@ -60,6 +61,8 @@ export interface AuthorizationServerOptions {
   /** Origins that the operator trusts besides the cloud's: the servers of self-hosted portals. */
   readonly allowed?: readonly string[]
   readonly timeoutMs?: number
+  /** Certificates (PEM) to trust besides the usual ones, for a server with a self-made one. */
+  readonly ca?: string
   readonly now: () => number
 }
 
@@ -74,8 +77,11 @@ export function createAuthorizationServer(options: AuthorizationServerOptions): 
       hint: 'For a self-hosted portal the operator allows its server by setting.',
     })
   }
+  const agent = options.ca === undefined ? undefined : new Agent({ connect: trusting(options.ca) })
+  const post = (url: string, form: Record<string, string>): Promise<JsonObject> =>
+    postForm(url, form, { timeoutMs: options.timeoutMs ?? 15_000, ...(agent && { agent }) })
   const ask = async (grant: Record<string, string>): Promise<TokenGrant> =>
-    grantOf(await post(`${origin}/oauth/token/`, grant, options), options.now())
+    grantOf(await post(`${origin}/oauth/token/`, grant), options.now())
   return {
     refresh: ({ clientId, clientSecret }, refreshToken) =>
       ask({
@@ -87,7 +93,7 @@ export function createAuthorizationServer(options: AuthorizationServerOptions): 
     exchange: ({ clientId, clientSecret }, code) =>
       ask({ grant_type: 'authorization_code', client_id: clientId, client_secret: clientSecret, code }),
     async appInfo(accessToken) {
-      const { result } = await post(`${origin}/rest/app.info`, { auth: accessToken }, options)
+      const { result } = await post(`${origin}/rest/app.info`, { auth: accessToken })
       return infoOf(isJsonObject(result) ? result : {}, `${origin}/rest/`)
     },
   }
@@ -111,10 +117,10 @@ export function trustedServer(address: string, allowed: readonly string[] = []):
  *
  * https://apidocs.bitrix24.com/settings/oauth/index.html
  */
-async function post(
+async function postForm(
   url: string,
   form: Record<string, string>,
-  options: AuthorizationServerOptions,
+  { timeoutMs, agent }: { readonly timeoutMs: number; readonly agent?: Agent },
 ): Promise<JsonObject> {
   let status: number
   let text: string
@@ -123,7 +129,8 @@ async function post(
       method: 'POST',
       headers: { 'content-type': 'application/x-www-form-urlencoded', accept: 'application/json' },
       body: new URLSearchParams(form).toString(),
-      signal: AbortSignal.timeout(options.timeoutMs ?? 15_000),
+      signal: AbortSignal.timeout(timeoutMs),
+      ...(agent && { dispatcher: agent }),
     })
     status = answer.statusCode
     text = await answer.body.text()

@@ -1,6 +1,7 @@
 import { StringDecoder } from 'node:string_decoder'
 import { type Dispatcher, Pool } from 'undici'
 import { TransportError } from '../model/errors.ts'
+import { trusting } from './authorities.ts'
 
 /** What came back: a status, the text of the body, and where a redirect points. */
 export interface HttpAnswer {
@@ -61,7 +62,7 @@ export function createTransport(options: TransportOptions = {}): Transport {
         bodyTimeout: timeoutMs,
         connect: {
           timeout: options.connectTimeoutMs ?? 10_000,
-          ...(options.ca === undefined ? {} : { ca: options.ca }),
+          ...trusting(options.ca),
         },
       })
       pools.set(origin, pool)

@@ -1,5 +1,7 @@
 import { afterEach, describe, expect, it } from 'vitest'
+import { trusting } from '../../../src/client/authorities.ts'
 import { type Client, createClient } from '../../../src/client/client.ts'
+import { createAuthorizationServer } from '../../../src/client/oauth.ts'
 import type { Credential } from '../../../src/model/credential.ts'
 import { keepSpare } from '../../../src/stores/queries/spare-tokens.ts'
 import { DATABASES } from '../../support/databases.ts'
@@ -26,6 +28,26 @@ function client(credential: Credential, portalWaitMs = 3000): Client {
 
 const refreshes = (shop: Shop): unknown => shop.sandbox.oauthStats().refreshes
 const events = (shop: Shop): string[] => shop.logs.map(({ event }) => event)
+
+it('renews at a self-hosted server with a certificate of its own, which is trusted besides the usual ones', async () => {
+  const shop = await openShop('sqlite::memory:', { tls: true })
+  closing.push(() => shop.close())
+  const { oauthUrl, certificate } = shop.sandbox
+  const at = (ca?: string) =>
+    shop.keeper({
+      server: () =>
+        createAuthorizationServer({
+          origin: oauthUrl,
+          allowed: [oauthUrl],
+          now: Date.now,
+          ...(ca && { ca }),
+        }),
+    })
+  await expect(at().refresh(shop.key)).rejects.toMatchObject({ retryable: true, mayHaveRun: false })
+  await new Promise((resolve) => setTimeout(resolve, 60)) // the pause after a failure, by the clock of the database
+  expect(await at(certificate).refresh(shop.key)).toMatchObject({ version: 2 })
+  expect(trusting(certificate).ca!.length).toBeGreaterThan(50)
+})
 
 for (const database of DATABASES.filter(({ name }) => /SQLite|PostgreSQL/.test(name))) {
   describe.skipIf(database.skip)(`the keeper of tokens on ${database.name}${database.note}`, () => {
