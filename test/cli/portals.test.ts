@@ -238,6 +238,25 @@ describe('portals refresh', () => {
   })
 })
 
+it('takes tokens of a self-hosted portal whose certificates come from an authority of its own', async () => {
+  const own = await createSandbox({ plan: 'self-hosted', applications: [APP], oauthPort: 0, tls: true })
+  try {
+    writeFileSync(join(cwd, 'ca.pem'), own.certificate ?? '')
+    const { memberId, domain } = own.identity()
+    const { token } = await own.app({ do: 'token', clientId: APP.clientId })
+    const pair = `${token!.access_token}\n${token!.refresh_token}\n`
+    const words = `portals add --domain ${domain} --member-id ${memberId} --client-id ${APP.clientId} --access-token-file - --refresh-token-file -`
+    env = { ...env, BRIDGE_OAUTH_SERVERS: own.oauthUrl }
+    expect((await cli(words, pair)).code).toBe(4)
+    env = { ...env, BRIDGE_TLS_CA: 'ca.pem' }
+    await cli(`apps add ${APP.clientId} --secret-file -`, APP.clientSecret)
+    for (const line of [words, 'portals refresh', 'portals check'])
+      expect(await cli(line === words ? line : `${line} ${domain}`, pair), line).toMatchObject({ code: 0 })
+  } finally {
+    await own.close()
+  }
+})
+
 describe.each(DATABASES)('a store on $name$note', ({ skip, create }) => {
   it.skipIf(skip)('is worked on by every command', async () => {
     const { url, drop } = await create()

@@ -152,6 +152,7 @@ function serverOf(config: Config, serverEndpoint: string | undefined): Authoriza
   return createAuthorizationServer({
     ...(address !== undefined && { origin: new URL(address).origin }),
     allowed: config.oauthServers,
+    ...(config.tlsCa !== undefined && { ca: config.tlsCa.pem }),
     now: Date.now,
   })
 }

@@ -27,6 +27,7 @@ export async function renewTokens(
     secrets,
     spoolFolder: resolve(cwd, folderBeside(config.store, 'spool')),
     oauthServers: config.oauthServers,
+    ...(config.tlsCa !== undefined && { ca: config.tlsCa.pem }),
     owner: `tool-${randomUUID()}`,
     now: Date.now,
     log: () => {},
