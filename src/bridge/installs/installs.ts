@@ -88,15 +88,19 @@ export function createInstalls(options: InstallsOptions): Installs {
     }
   }
 
-  async function save(way: string, install: VerifiedInstall): Promise<Installed> {
-    const { portal, installation, tokens } = install
-    const { memberId, clientId } = installation
+  async function keep(way: string, install: VerifiedInstall): Promise<void> {
+    const { memberId, clientId } = install.installation
     await store.saveInstall(install, now())
     onChange?.(memberId)
-    log('install.saved', { way, memberId, domain: portal.domain, clientId })
+    log('install.saved', { way, memberId, domain: install.portal.domain, clientId })
+  }
+
+  async function check(way: string, { portal, installation, tokens }: VerifiedInstall): Promise<Installed> {
+    const { memberId, clientId } = installation
+    const { domain, clientEndpoint } = portal
     const { accessToken, refreshToken } = tokens.pair
     const subject = {
-      clientEndpoint: portal.clientEndpoint,
+      clientEndpoint,
       accessToken,
       hasRefreshToken: refreshToken !== undefined,
       finishing: way === 'page',
@@ -106,20 +110,26 @@ export function createInstalls(options: InstallsOptions): Installs {
     if (report.plan?.startsWith('ent') && (await store.findPortal(memberId))?.limit === undefined)
       await store.savePortal({ ...portal, limit: 'enterprise' }, now())
     const { scope, ...rest } = report
-    log('install.checked', { memberId, domain: portal.domain, clientId, scope: scope?.join(','), ...rest })
-    return {
-      memberId,
-      domain: portal.domain,
-      clientId,
-      origin: new URL(portal.clientEndpoint).origin,
-      report,
-    }
+    log('install.checked', { memberId, domain, clientId, scope: scope?.join(','), ...rest })
+    return { memberId, domain, clientId, origin: new URL(clientEndpoint).origin, report }
+  }
+
+  async function save(way: string, install: VerifiedInstall): Promise<Installed> {
+    await keep(way, install)
+    return check(way, install)
   }
 
   async function takeEvent(body: string): Promise<void> {
     const happened = parseLifeCycle(body)
     if (happened.event !== 'ONAPPUNINSTALL') {
-      await save(happened.event, await verifyClaim(verifier, happened.claim))
+      const install = await verifyClaim(verifier, happened.claim)
+      await keep(happened.event, install)
+      // The portal wants its answer soon, or it sends later events late.
+      // https://apidocs.bitrix24.com/settings/performance/queue.html
+      check(happened.event, install).catch((error: unknown) => {
+        const code = error instanceof BridgeError ? error.code : 'INTERNAL_ERROR'
+        log('install.unchecked', { memberId: install.portal.memberId, code })
+      })
       return
     }
     const { memberId, applicationToken, clean } = happened
