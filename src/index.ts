@@ -12,6 +12,7 @@ export type { RequestReport } from './client/lane/lane.ts'
 export type { CallSettled } from './client/lane/work.ts'
 export type { ListOptions } from './client/list/pages.ts'
 export type { ApplicationSecret, AuthorizationServerOptions, TokenGrant } from './client/oauth.ts'
+export { parametersCredential } from './client/parameters.ts'
 export type { AnswerTime, CallAnswer, CallOptions, Priority } from './model/call.ts'
 export type { Authorization, Credential } from './model/credential.ts'
 export {
