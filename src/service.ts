@@ -22,6 +22,7 @@ import { bucketLevels } from './stores/bucket-levels.ts'
 import { installRecords } from './stores/installs.ts'
 import { openStore } from './stores/open.ts'
 import { pruneLedger } from './stores/queries/ledger.ts'
+import { listPortals } from './stores/queries/portals.ts'
 import type { Secrets } from './stores/secrets.ts'
 import type { Store } from './stores/store.ts'
 import { folderBeside, unlockStore } from './stores/unlock.ts'
@@ -51,6 +52,8 @@ export interface ServiceOptions {
 }
 
 const BAD_NEWS = /^(?:install\.refused|portal\.(?:suspended|unsaved)|token\.(?:dead|idle|spool))$/
+const CONNECT_ONE =
+  'No portal is known. Set BRIDGE_PORTAL to a webhook, or connect one: `b24-bridge portals add`, /oauth/start.'
 const PRUNE_MS = 10 * 60_000
 const RECHECK_MS = 2000
 /** For the replies to commands that did not end within the drain time. */
@@ -208,6 +211,10 @@ async function start(
   )
   consumer = served
   logger.info({ url, queue: chosen.commandQueue }, 'service.ready')
+  if (config.portal === undefined && chosen.contract.name !== 'rabbitmq-to-bitrix24') {
+    const [any] = await listPortals(store.db, { limit: 1 })
+    if (any === undefined) logger.warn({ hint: CONNECT_ONE }, 'portal.missing')
+  }
 
   const timers = [
     setInterval(

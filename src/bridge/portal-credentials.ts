@@ -9,6 +9,8 @@ import { hintOf, stopped } from './tokens/reasons.ts'
 export interface PortalStore {
   /** By member id, alias or domain. */
   portal(name: string): Promise<KnownPortal | undefined>
+  /** The domain of the one portal that is known; `undefined` when there is none, or more than one. */
+  only(): Promise<string | undefined>
   tokens(memberId: string): Promise<readonly TokenState[]>
   /** Stored webhooks of a member id or of a domain. */
   webhooks(portal: string): Promise<readonly StoredWebhook[]>

@@ -49,6 +49,7 @@ export function createPortals(options: PortalsOptions): Portals {
   const lanes = createLanes(options)
   const main = defaultPortal === undefined ? undefined : webhookCredential(defaultPortal)
   const cache = new Map<string, { readonly portal: Promise<Portal>; readonly until: number }>()
+  let only: { readonly domain: Promise<string | undefined>; readonly until: number } | undefined
   const sweeper = setInterval(() => {
     for (const [name, { until }] of cache) if (until <= now()) cache.delete(name)
     lanes.sweep()
@@ -98,6 +99,19 @@ export function createPortals(options: PortalsOptions): Portals {
     return portal
   }
 
+  /** Where a bridge knows one portal, commands need not name it. Asked anew every few seconds. */
+  function theOnlyOne(): Promise<string | undefined> {
+    if (stored === undefined) return Promise.resolve(undefined)
+    if (only === undefined || only.until <= now()) {
+      const domain = stored.store.only()
+      domain.catch(() => {
+        only = undefined
+      })
+      only = { domain, until: now() + (stored.cacheMs ?? CACHE_MS) }
+    }
+    return only.domain
+  }
+
   /** https://apidocs.bitrix24.com/settings/how-to-call-rest-api/change-domen.html */
   async function moved(store: PortalStore, known: KnownPortal | undefined, origin: string): Promise<void> {
     onRenamed?.(origin)
@@ -113,7 +127,8 @@ export function createPortals(options: PortalsOptions): Portals {
       if (asked.credential !== undefined) return openMain(webhookCredential(asked.credential))
       const own = fromSettings(asked)
       if (own !== undefined) return own
-      const named = asked.portal === undefined || asked.portal === 'default' ? main?.domain : asked.portal
+      const unnamed = asked.portal === undefined || asked.portal === 'default'
+      const named = unnamed ? (main?.domain ?? (await theOnlyOne())) : asked.portal
       if (named === undefined) throw missing()
       if (stored === undefined) throw isMain(named) ? nobody(named, asked, true) : unknown(named, main)
       return cached(named, asked)
@@ -141,7 +156,7 @@ function plainName(name: string): string {
 function missing(): CommandError {
   return new CommandError('PORTAL_MISSING', 'The command names no portal, and there is no default one', {
     status: 404,
-    hint: 'Name the portal in the command, or set BRIDGE_PORTAL to the webhook address of your portal.',
+    hint: 'Name the portal in the command, set BRIDGE_PORTAL to the webhook address of your portal, or connect one.',
   })
 }
 

@@ -4,7 +4,7 @@ import { maskSecrets } from '../model/webhook.ts'
 import { findApplication } from './queries/applications.ts'
 import { takeLease } from './queries/leases.ts'
 import * as ledger from './queries/ledger.ts'
-import { findPortal, resumePortal, savePortal, suspendPortal } from './queries/portals.ts'
+import { findPortal, listPortals, resumePortal, savePortal, suspendPortal } from './queries/portals.ts'
 import { dropSpare, listSpares } from './queries/spare-tokens.ts'
 import * as tokens from './queries/tokens.ts'
 import { findWebhookUrl, listWebhooks } from './queries/webhooks.ts'
@@ -55,6 +55,12 @@ export function tokenQueries({ db }: Store, secrets: Secrets) {
 export function portalQueries({ db }: Store, secrets: Secrets) {
   return {
     portal: (name: string) => findPortal(db, name),
+    async only() {
+      const domains = (await listPortals(db, { limit: 2 })).map(({ domain }) => domain)
+      const hooks = domains.length > 1 ? [] : await listWebhooks(db)
+      const all = new Set([...domains, ...hooks.map(({ domain }) => domain)])
+      return all.size === 1 ? [...all][0] : undefined
+    },
     tokens: (memberId: string) => tokens.listTokens(db, { memberId }),
     webhooks: (portal: string) => listWebhooks(db, { portal }),
     webhookUrl: (id: string) => findWebhookUrl(db, secrets, id),

@@ -26,7 +26,7 @@ export function runCommand(io: CliIo): Command {
   const command = addSettingFlags(own)
     .addHelpText('after', EXAMPLES)
     .action(async (flags: { readonly json?: boolean }) => {
-      const config = configOf(command, io, { needs: ['portal'] })
+      const config = configOf(command, io)
       // Loaded here, so that no other command pays for the memory of the whole service.
       const { createLog } = await import('../../log.ts')
       const { startService } = await import('../../service.ts')
