@@ -9,7 +9,8 @@ import { DATABASES } from '../../support/databases.ts'
 import { APPLICATION, HOUR_MS, openShop, SECRET_KEY, type Shop } from './shop.ts'
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
-const BUILT = join(ROOT, 'node_modules', '.cache', 'b24-tokens-test')
+// Inside node_modules, so that the built files find their dependencies.
+const BUILT = join(ROOT, 'node_modules', '.cache', `b24-tokens-${process.pid}`)
 const CHILD = fileURLToPath(new URL('./child.mjs', import.meta.url))
 
 // The children are plain node, which reads no TypeScript.
