@@ -165,6 +165,7 @@ async function start(
   metrics.gauges(() => ({ lanes: lanes(), broker: broker.state(), inHand: consumer?.inHand ?? 0 }))
 
   const records = installRecords(store.db, secrets)
+  const installs = createInstalls({ ...shared, ...authority, store: records, servers, transport, log })
   const http = createHttpServer({
     host: config.http.host,
     port: config.http.port,
@@ -177,7 +178,7 @@ async function start(
       contract: createNativeContract({ maxBodyBytes: config.maxBodyBytes }),
       commandQueue: chosen.contract.name === 'native' ? chosen.commandQueue : undefined,
     }),
-    installs: createInstalls({ ...shared, ...authority, store: records, servers, transport, log }),
+    installs,
     health: () =>
       readiness({ broker, draining, serving: consumer !== undefined, storeTrouble: remembering.trouble() }),
     metrics,
@@ -213,7 +214,11 @@ async function start(
   logger.info({ url, queue: chosen.commandQueue }, 'service.ready')
   if (config.portal === undefined && chosen.contract.name !== 'rabbitmq-to-bitrix24') {
     const [any] = await listPortals(store.db, { limit: 1 })
-    if (any === undefined) logger.warn({ hint: CONNECT_ONE }, 'portal.missing')
+    if (any === undefined && config.firstTokens !== undefined) {
+      await installs
+        .takeFirst(config.firstTokens)
+        .catch((error) => logger.error({ err: error, hint: CONNECT_ONE }, 'portal.refused'))
+    } else if (any === undefined) logger.warn({ hint: CONNECT_ONE }, 'portal.missing')
   }
 
   const timers = [

@@ -1,6 +1,7 @@
 import type { RequestLimit } from '../model/limits.ts'
 import type { Webhook } from '../model/webhook.ts'
 import type { SettingValues } from './fields.ts'
+import type { FirstTokens } from './first-tokens.ts'
 import type { BrokerAddress, HttpAddress, RestRoot } from './kinds.ts'
 
 /** Commands and replies in our own form. */
@@ -60,6 +61,8 @@ export interface Config {
   /** Address of the store: `sqlite:FILE`, `postgres://…` and the like; may hold a password. */
   readonly store: string
   readonly portal: Webhook | undefined
+  /** For a store that knows no portal yet. */
+  readonly firstTokens: FirstTokens | undefined
   /** `null` for a portal without a request limit. */
   readonly limit: RequestLimit | null
   readonly operatingLimitSeconds: number
@@ -98,6 +101,7 @@ export interface ConfigParts {
   readonly values: SettingValues
   readonly rest: RestRoot | undefined
   readonly tlsCa: CertificateAuthority | undefined
+  readonly firstTokens: FirstTokens | undefined
   /** Output goes to a terminal. */
   readonly tty: boolean
 }
@@ -109,6 +113,7 @@ export function buildConfig(parts: ConfigParts): Config {
     broker: values.broker,
     store: values.store,
     portal: values.portal,
+    firstTokens: parts.firstTokens,
     limit: values.limits,
     operatingLimitSeconds: values.operatingLimit,
     maxInFlight: values.maxInFlight,

@@ -1,5 +1,6 @@
 import { parseRequestLimit, type RequestLimit } from '../model/limits.ts'
 import { type ContractName, FIELDS, type Field, type SettingKey } from './fields.ts'
+import { firstTokens } from './first-tokens.ts'
 import { maskUrl } from './kinds.ts'
 
 /** A variable as found: its text, and where it stood (`environment`, `.env`). */
@@ -35,13 +36,13 @@ export const WITHOUT_EFFECT: Readonly<Record<string, string>> = {
   DB_HOST: 'the older program never connected to it; set BRIDGE_STORE to use a database server',
   DB_PORT: 'the older program never connected to it; set BRIDGE_STORE to use a database server',
   RABBITMQ_MANAGMENT_PORT: 'the management port is not used',
-  BITRIX24_USE_WEBHOOK: 'calls are made with the webhook',
-  BITRIX24_CLIENT_ID: 'calls are made with the webhook',
-  BITRIX24_CLIENT_SECRET: 'calls are made with the webhook',
-  BITRIX24_CODE: 'calls are made with the webhook',
-  BITRIX24_ACCESS_TOKEN: 'calls are made with the webhook',
-  BITRIX24_REFRESH_TOKEN: 'calls are made with the webhook',
+  BITRIX24_USE_WEBHOOK: 'a webhook is used when there is one',
+  BITRIX24_CODE: 'it lives for 30 seconds only',
+  BITRIX24_ACCESS_TOKEN: 'the refresh token says whose it is and gives a new one',
 }
+
+/** An application instead of a webhook: see `firstTokens`. */
+const APPLICATION = ['BITRIX24_CLIENT_ID', 'BITRIX24_CLIENT_SECRET', 'BITRIX24_REFRESH_TOKEN']
 
 /** Names that other programs use too: they select nothing when `BRIDGE_BROKER` says where the broker is. */
 const ADDRESS = new Set(
@@ -68,6 +69,7 @@ export function olderPrograms(variables: Variables): ReadonlyMap<ContractName, r
       for (const name of names) if (!/^(DB|REQUESTS)_/.test(name)) add(contract as ContractName, name)
   for (const name of Object.keys(WITHOUT_EFFECT))
     if (/^(RABBITMQ|BITRIX24)_/.test(name)) add('bitrix24-bridge', name)
+  for (const name of APPLICATION) add('bitrix24-bridge', name)
   return programs
 }
 
@@ -140,6 +142,7 @@ function portal(variables: Variables): OlderAnswer {
   const domain = variables.get('BITRIX24_DOMAIN')?.text.trim()
   const code = variables.get('BITRIX24_WEBHOOK_CODE')?.text.trim()
   if (domain === undefined && code === undefined) return nothing
+  if (code === undefined && firstTokens(variables) !== undefined) return nothing
   if (code === undefined)
     return {
       ...nothing,

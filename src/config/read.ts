@@ -10,6 +10,7 @@ import {
   type SettingKey,
   type SettingValues,
 } from './fields.ts'
+import { firstTokens } from './first-tokens.ts'
 import { olderPrograms, readOlder, type Variables } from './older.ts'
 import { type Environment, readVariables, unknownNames, type VariableSources } from './variables.ts'
 
@@ -113,7 +114,15 @@ export function readSettings(sources: ConfigSources): Reading {
   notes.push(...warnings(checked))
   const tlsCa = readPem(checked.tlsCa, sources.cwd, faults)
   const config =
-    faults.length > 0 ? undefined : buildConfig({ values: checked, rest, tlsCa, tty: sources.tty ?? false })
+    faults.length > 0
+      ? undefined
+      : buildConfig({
+          values: checked,
+          rest,
+          tlsCa,
+          firstTokens: contract.name === 'bitrix24-bridge' ? firstTokens(variables) : undefined,
+          tty: sources.tty ?? false,
+        })
   return { contract: contract.name, settings, faults, notes, config }
 }
 

@@ -93,6 +93,8 @@ function olderPrograms(): string[] {
     '  `BITRIX24_WEBHOOK_USER_ID` (1) the user.',
     '- `REQUESTS_PER_PERIOD` (100) requests in `REQUESTS_PERIOD` (15) seconds are an upper cap: they can lower the',
     '  standard limit, never raise it. Set `BRIDGE_LIMITS` for a portal with another limit.',
+    '- `BITRIX24_CLIENT_ID`, `BITRIX24_CLIENT_SECRET`, `BITRIX24_REFRESH_TOKEN` and `BITRIX24_DOMAIN` without a webhook code connect',
+    '  that portal at the first start; from then on the store has the newer tokens, and they count no more.',
     '- `DEBUG` (true) also reads the file `env.dev`; then `ALLOWED_HOSTS` and `CORS_HOSTS` do not count, as before.',
     '- `DB_URL`, or `DB_DRIVER` and `DB_NAME`, count when they name an SQLite file; otherwise a warning says that they do not.',
     '- `BB_RABBITMQ_*` of the Django client are read by `b24-bridge send`, so that a Django `.env` can be used for it.',

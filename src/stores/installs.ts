@@ -12,6 +12,7 @@ import {
   listApplications,
   listInstallations,
   removeInstallation,
+  saveApplication,
   saveInstallation,
 } from './queries/applications.ts'
 import { takeLease } from './queries/leases.ts'
@@ -49,6 +50,10 @@ interface Uninstall {
 export function installRecords(db: Kysely<StoreTables>, secrets: Secrets) {
   return {
     findApplication: (clientId: string) => findApplication(db, secrets, clientId),
+    saveApplication: (
+      application: { readonly clientId: string; readonly clientSecret: string },
+      now: number,
+    ) => saveApplication(db, secrets, { ...application, name: application.clientId }, now),
     listApplications: () => listApplications(db),
     findPortal: (name: string) => findPortal(db, name),
     listPortals: (page: { readonly after?: string; readonly limit?: number }) => listPortals(db, page),

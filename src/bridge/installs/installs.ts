@@ -7,7 +7,7 @@ import { isEvent, parseLifeCycle, parsePage } from './forms.ts'
 import { createRefusalLog, refuseInstall } from './refusals.ts'
 import { createServers, type ServersOptions } from './servers.ts'
 import { createStates } from './state.ts'
-import type { InstallStore, VerifiedInstall } from './store.ts'
+import type { InstallApplication, InstallStore, VerifiedInstall } from './store.ts'
 import { type Verifier, verifyClaim } from './verify.ts'
 import { type PortalView, viewOf } from './view.ts'
 
@@ -45,6 +45,14 @@ export interface Installs {
   takeEvent(body: string): Promise<void>
   /** Tokens that an operator gives, for a portal that is known or, with its domain, a new one. */
   setTokens(portal: string, given: GivenTokens): Promise<Installed>
+  /**
+   * The application and refresh token of the settings, for a store that knows no portal yet. Whose they are is asked by
+   * renewing them; what that gives is kept wherever it belongs. Of several processes that start together one does it;
+   * `undefined` for the others.
+   */
+  takeFirst(
+    given: InstallApplication & Required<Pick<GivenTokens, 'refreshToken' | 'domain'>>,
+  ): Promise<Installed | undefined>
   /** Portals in the order of their member ids. */
   list(page: { readonly after?: string; readonly limit?: number }): Promise<KnownPortal[]>
   /** A portal with its installations and the state of its tokens, without any secret. Rejects with `PORTAL_UNKNOWN`. */
@@ -162,6 +170,14 @@ export function createInstalls(options: InstallsOptions): Installs {
         return save('page', await verifyClaim(verifier, parsePage(query, body)))
       }),
     takeEvent: (body) => on('event', () => takeEvent(body)),
+    takeFirst: (given) =>
+      on('settings', async () => {
+        const { clientId, clientSecret, refreshToken, domain } = given
+        if (!(await store.claimOnce('first-tokens', { ttlMs: 60_000, now: now() }))) return undefined
+        await store.saveApplication({ clientId, clientSecret }, now())
+        const { install } = await tokensByHand(verifier, domain, { clientId, refreshToken, domain })
+        return save('settings', install)
+      }),
     setTokens: (portal, given) =>
       on('by hand', async () => {
         const { install, belongs } = await tokensByHand(verifier, portal, given)

@@ -19,6 +19,7 @@ export interface InstallApplication {
 /** What installing needs of a store. Every method rejects with a `StoreError` when the store cannot be reached. */
 export interface InstallStore {
   findApplication(clientId: string): Promise<InstallApplication | undefined>
+  saveApplication(application: InstallApplication, now: number): Promise<void>
   listApplications(): Promise<readonly { readonly clientId: string }[]>
   /** By member id, alias or domain. */
   findPortal(name: string): Promise<KnownPortal | undefined>
