@@ -27,3 +27,5 @@ export {
 export type { Json, JsonObject } from './model/json.ts'
 export type { RequestLimit } from './model/limits.ts'
 export { maskSecrets, maskWebhook, parseWebhook, type Webhook, webhookCredential } from './model/webhook.ts'
+export type { Bridge, InTheNameOf, OpenBridgeOptions, PortalClient } from './open-bridge.ts'
+export { openBridge } from './open-bridge.ts'

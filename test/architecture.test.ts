@@ -18,7 +18,7 @@ interface Rule {
 
 /** What each part may import besides itself; it ends at what knows nothing. */
 const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
-  'index.ts': ['client', 'model'],
+  'index.ts': ['open-bridge.ts', 'client', 'model'],
   cli: [
     'service.ts',
     'log.ts',
@@ -32,6 +32,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'util',
   ],
   'service.ts': ['log.ts', 'http', 'config', 'bridge', 'client', 'stores', 'brokers', 'model', 'util'],
+  'open-bridge.ts': ['bridge', 'client', 'stores', 'model', 'util'],
   http: ['bridge', 'client', 'brokers', 'model', 'util'],
   bridge: ['client', 'stores', 'brokers', 'model', 'util'],
   client: ['model', 'util'],
@@ -68,7 +69,7 @@ const LONG_FILES: Readonly<Record<string, string>> = {
 
 /** Files that hand a clock on as a default or start a program; everybody else is given the time. */
 const CLOCKS =
-  /^(?:service\.ts|cli\/.*|http\/server\.ts|client\/(?:credentials|lane\/lane)\.ts|sandbox\/(?:server|certificate)\.ts)$/
+  /^(?:service\.ts|open-bridge\.ts|cli\/.*|http\/server\.ts|client\/(?:credentials|lane\/lane)\.ts|sandbox\/(?:server|certificate)\.ts)$/
 
 const RULES: readonly Rule[] = [
   {
@@ -82,10 +83,10 @@ const RULES: readonly Rule[] = [
     }),
   },
   {
-    sentence: 'Only service.ts and cli/ name a concrete store or broker.',
+    sentence: 'Only service.ts, open-bridge.ts and cli/ name a concrete store or broker.',
     breaches: everyImport(({ path }, to) => {
       const concrete = /^(?:stores|brokers)\/(?!broker\.ts|store\.ts|topology\.ts|errors\.ts)/.test(to)
-      return !concrete || partOf(path) === partOf(to) || /^(?:service\.ts|cli\/)/.test(path)
+      return !concrete || partOf(path) === partOf(to) || /^(?:service\.ts|open-bridge\.ts|cli\/)/.test(path)
     }),
   },
   {
