@@ -10,6 +10,7 @@ import { createStoredPortals } from './bridge/stored-portals.ts'
 import type { Broker } from './brokers/broker.ts'
 import { openBroker } from './brokers/open.ts'
 import type { LaneStats } from './client/lane/core.ts'
+import { parametersCredential } from './client/parameters.ts'
 import { createTransport } from './client/transport.ts'
 import type { Config } from './config/config.ts'
 import { createMetrics } from './http/metrics.ts'
@@ -128,6 +129,7 @@ async function start(
   const { oauthServers: servers } = config
   const { portals, keeper } = createStoredPortals({
     defaultPortal: config.portal,
+    ...(config.isolated === undefined ? {} : { defaultCredential: parametersCredential(config.isolated) }),
     portalStore: portalQueries(store, secrets),
     tokenStore: tokenQueries(store, secrets),
     secrets,
@@ -212,7 +214,7 @@ async function start(
   )
   consumer = served
   logger.info({ url, queue: chosen.commandQueue }, 'service.ready')
-  if (config.portal === undefined && chosen.contract.name !== 'rabbitmq-to-bitrix24') {
+  if ((config.portal ?? config.isolated) === undefined && chosen.contract.name !== 'rabbitmq-to-bitrix24') {
     const [any] = await listPortals(store.db, { limit: 1 })
     if (any === undefined && config.firstTokens !== undefined) {
       await installs

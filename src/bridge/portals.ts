@@ -27,6 +27,8 @@ export interface Portals {
 
 export interface PortalsOptions extends LanesOptions {
   readonly defaultPortal: Webhook | undefined
+  /** A default portal that is called in another way than by webhook. */
+  readonly defaultCredential?: Credential
   /** Portals by the thousand; without it only those of the settings and of messages are known. */
   readonly stored?: {
     readonly store: PortalStore
@@ -47,7 +49,8 @@ const SWEEP_MS = 30_000
 export function createPortals(options: PortalsOptions): Portals {
   const { defaultPortal, stored, now, onRenamed } = options
   const lanes = createLanes(options)
-  const main = defaultPortal === undefined ? undefined : webhookCredential(defaultPortal)
+  const main =
+    options.defaultCredential ?? (defaultPortal === undefined ? undefined : webhookCredential(defaultPortal))
   const cache = new Map<string, { readonly portal: Promise<Portal>; readonly until: number }>()
   let only: { readonly domain: Promise<string | undefined>; readonly until: number } | undefined
   const sweeper = setInterval(() => {

@@ -32,9 +32,18 @@ export function missing(values: SettingValues, options: CheckOptions): string[] 
     faults.push(
       'AMPQURL is not set; give it the address of RabbitMQ, such as amqp://user:password@host:5672/.',
     )
-  if (contract !== 'rabbitmq-to-bitrix24' && needs.includes('portal') && values.portal === undefined)
+  if (
+    contract !== 'rabbitmq-to-bitrix24' &&
+    needs.includes('portal') &&
+    values.portal === undefined &&
+    values.portalParameters === undefined
+  )
     faults.push(
       'BRIDGE_PORTAL is not set; give it the URL of an incoming webhook (Bitrix24: Developer resources → Inbound webhook), or try `b24-bridge sandbox`.',
+    )
+  if (values.portalParameters !== undefined && values.rest === undefined)
+    faults.push(
+      'BRIDGE_PORTAL_PARAMETERS needs BRIDGE_REST; give it the REST address of the portal, such as https://portal.example/rest/.',
     )
   if (contract !== 'rabbitmq-to-bitrix24' && values.commandQueue === values.replyQueue)
     faults.push(

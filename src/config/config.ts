@@ -61,6 +61,10 @@ export interface Config {
   /** Address of the store: `sqlite:FILE`, `postgres://…` and the like; may hold a password. */
   readonly store: string
   readonly portal: Webhook | undefined
+  /** A default portal that wants parameters of its own instead of a webhook. Secret. */
+  readonly isolated:
+    | { readonly clientEndpoint: string; readonly params: Readonly<Record<string, string>> }
+    | undefined
   /** For a store that knows no portal yet. */
   readonly firstTokens: FirstTokens | undefined
   /** `null` for a portal without a request limit. */
@@ -114,6 +118,7 @@ export function buildConfig(parts: ConfigParts): Config {
     store: values.store,
     portal: values.portal,
     firstTokens: parts.firstTokens,
+    isolated: isolatedOf(values),
     limit: values.limits,
     operatingLimitSeconds: values.operatingLimit,
     maxInFlight: values.maxInFlight,
@@ -134,6 +139,11 @@ export function buildConfig(parts: ConfigParts): Config {
     maxBodyBytes: values.maxBody,
     log: { level: values.logLevel, format: values.logFormat ?? (parts.tty ? 'pretty' : 'json') },
   }
+}
+
+function isolatedOf({ portal, rest, portalParameters: params }: SettingValues): Config['isolated'] {
+  if (portal !== undefined || rest === undefined || params === undefined) return undefined
+  return { clientEndpoint: `${rest.origin}${rest.root}/`, params }
 }
 
 function contractOf({ values, rest }: ConfigParts): ContractConfig {

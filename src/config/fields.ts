@@ -133,6 +133,15 @@ export const FIELDS = {
     kind: kind.publicUrl,
     about: 'Where browsers and portals reach the HTTP side from outside; needed to install applications.',
   },
+  portalParameters: {
+    group: PORTALS,
+    env: 'BRIDGE_PORTAL_PARAMETERS',
+    flag: '--portal-parameters <parameters>',
+    kind: kind.parameters,
+    secret: true,
+    about:
+      'Proves calls to an isolated self-hosted portal instead of a webhook, such as `secret_word=…`; BRIDGE_REST says where it is.',
+  },
   secretKey: {
     group: PORTALS,
     env: 'BRIDGE_SECRET_KEY',

@@ -122,6 +122,19 @@ export const store: Kind<string> = {
   show: (value) => (value.startsWith('sqlite:') ? value : maskUrl(value)),
 }
 
+/** What proves calls to an isolated portal; never shown. */
+export const parameters: Kind<Readonly<Record<string, string>>> = {
+  is: 'parameters with secret values, written like name=value&other=value',
+  parse(input) {
+    const params = Object.fromEntries(new URLSearchParams(input))
+    const good =
+      Object.keys(params).length > 0 &&
+      Object.entries(params).every(([name, value]) => /^\w+$/.test(name) && value !== '')
+    return good ? { value: params } : { fault: `must be ${parameters.is}` }
+  },
+  show: () => 'set',
+}
+
 /** Keys that seal, `name:base64`, the active one first. */
 export const secretKeys: Kind<string> = {
   is: 'one or several keys such as k1:… with commas between them, the active one first, each a name and 32 bytes in base64: `echo "k1:$(openssl rand -base64 32)"`',
