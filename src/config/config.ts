@@ -81,8 +81,6 @@ export interface Config {
     readonly corsHosts: readonly string[]
   }
   readonly adminToken: string | undefined
-  /** Where the rest of the world reaches the HTTP side, without the last slash. */
-  readonly publicUrl: string | undefined
   /** Keys that seal the secrets in the store, `name:base64` with commas between them. */
   readonly secretKey: string | undefined
   /** No key is made by itself. */
@@ -129,7 +127,6 @@ export function buildConfig(parts: ConfigParts): Config {
     prefetch: values.prefetch,
     http: { ...values.http, allowedHosts: values.allowedHosts, corsHosts: values.corsHosts ?? [] },
     adminToken: values.adminToken,
-    publicUrl: values.publicUrl,
     secretKey: values.secretKey,
     production: values.production,
     oauthServers: values.oauthServers ?? [],

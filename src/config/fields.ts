@@ -126,13 +126,6 @@ export const FIELDS = {
     older: { 'bitrix24-bridge': ['CORS_HOSTS'] },
   },
 
-  publicUrl: {
-    group: PORTALS,
-    env: 'BRIDGE_PUBLIC_URL',
-    flag: '--public-url <url>',
-    kind: kind.publicUrl,
-    about: 'Where browsers and portals reach the HTTP side from outside; needed to install applications.',
-  },
   portalParameters: {
     group: PORTALS,
     env: 'BRIDGE_PORTAL_PARAMETERS',

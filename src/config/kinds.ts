@@ -160,20 +160,6 @@ export const origins: Kind<readonly string[]> = {
   show: (value) => value.join(','),
 }
 
-/** The address under which the rest of the world reaches us, without the last slash. */
-export const publicUrl: Kind<string> = {
-  is: 'an address such as https://bridge.example.com, with https unless it is on this machine',
-  parse: (input) => {
-    const url = URL.canParse(input.trim()) ? new URL(input.trim()) : undefined
-    const near = url !== undefined && /^(?:localhost|127(?:\.\d+){3}|\[::1\])$/.test(url.hostname)
-    const safe = url?.protocol === 'https:' || (url?.protocol === 'http:' && near)
-    if (url === undefined || !safe || url.search !== '' || url.hash !== '' || url.username !== '')
-      return { fault: `must be ${publicUrl.is}` }
-    return { value: `${url.origin}${url.pathname.replace(/\/+$/, '')}` }
-  },
-  show: String,
-}
-
 /** The URL of an incoming webhook. */
 export const webhook: Kind<Webhook> = {
   is: 'the URL of an incoming webhook, such as https://example.bitrix24.com/rest/1/abc123def456/',
