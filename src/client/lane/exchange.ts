@@ -5,6 +5,7 @@ import { bodyOf, decodeBatch, rawBodies } from '../batch/decode.ts'
 import { encodeBatch } from '../batch/encode.ts'
 import { decodeAnswer, refusal } from '../decode.ts'
 import type { HttpAnswer } from '../transport.ts'
+import { statusOf } from './failures.ts'
 import type { Waiting } from './waiting.ts'
 import type { LaneCall } from './work.ts'
 
@@ -93,7 +94,7 @@ export function decodeRequest(
       ? { body: decoded.body, status: answer.status, ...raw }
       : {
           error: decoded.error,
-          status: statusOf(decoded.error, answer.status),
+          status: statusOf(decoded.error) || answer.status,
           ...(decoded.body === undefined ? {} : { body: decoded.body }),
           ...raw,
         }
@@ -120,7 +121,7 @@ export function decodeRequest(
     if (!('error' in body)) return { body, status: 200, ...withRaw }
     if (request.halt) halted = true
     const error = refusal(body, 0)
-    return { body, error, status: statusOf(error, 400), ...withRaw }
+    return { body, error, status: statusOf(error) || 400, ...withRaw }
   })
   return { verdicts }
 }
@@ -138,9 +139,4 @@ function missing(method: string): Verdict {
     status: 200,
   })
   return { error, status: 502 }
-}
-
-function statusOf(error: BridgeError, fallback: number): number {
-  const status = (error as { status?: unknown }).status
-  return typeof status === 'number' && status > 0 ? status : fallback
 }

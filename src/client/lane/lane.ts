@@ -139,7 +139,7 @@ class RunningLane implements Lane {
         this.#withdrawals.add(signal, item)
       }
       if (work.options?.deadlineMs !== undefined) this.#sweepSoon(Math.min(200, work.options.deadlineMs))
-      else if (this.stats().trouble !== undefined) this.#sweepSoon(200)
+      else if (this.#core.trouble !== undefined) this.#sweepSoon(200)
       this.#pumpSoon()
     })
   }
@@ -224,8 +224,7 @@ class RunningLane implements Lane {
       this.#core.answered(request, decoded.verdicts, now - startedAt, now)
       if (!request.batch) failure = decoded.verdicts[0]?.error
     }
-    if (failure instanceof TransportError || this.#core.stats(this.#now()).trouble !== undefined)
-      this.#sweepSoon(0)
+    if (failure instanceof TransportError || this.#core.trouble !== undefined) this.#sweepSoon(0)
     this.#options.onRequest?.({
       calls: request.calls.length,
       ms: this.#now() - startedAt,
