@@ -1,32 +1,29 @@
-import { randomUUID } from 'node:crypto'
-import { hostname } from 'node:os'
-import { type CommandConsumer, consumeCommands } from './bridge/commands/consume.ts'
+import type { CommandConsumer } from './bridge/commands/consume.ts'
 import { createLedger } from './bridge/commands/ledger.ts'
 import { createNativeContract } from './bridge/contracts/native.ts'
 import { type ChosenContract, chooseContract } from './bridge/contracts/select.ts'
 import { createDoor } from './bridge/door.ts'
-import { createInstalls } from './bridge/installs/installs.ts'
-import { createStoredPortals } from './bridge/stored-portals.ts'
-import type { Broker } from './brokers/broker.ts'
-import { openBroker } from './brokers/open.ts'
+import { createInstalls, type Installs } from './bridge/installs/installs.ts'
 import type { LaneStats } from './client/lane/core.ts'
-import { parametersCredential } from './client/parameters.ts'
-import { createTransport } from './client/transport.ts'
 import type { Config } from './config/config.ts'
-import { createMetrics } from './http/metrics.ts'
 import { readiness } from './http/readiness.ts'
 import { createHttpServer } from './http/server.ts'
-import type { Logger } from './log.ts'
 import { maskSecrets, maskWebhook } from './model/webhook.ts'
-import { ledgerQueries, portalQueries, tokenQueries } from './stores/bound.ts'
-import { bucketLevels } from './stores/bucket-levels.ts'
+import { serveCommands } from './service/commands.ts'
+import { createEvents } from './service/events.ts'
+import {
+  certificates,
+  type Foundation,
+  openFoundation,
+  openPortals,
+  type ServiceOptions,
+} from './service/foundation.ts'
+import { ledgerQueries } from './stores/bound.ts'
 import { installRecords } from './stores/installs.ts'
-import { openStore } from './stores/open.ts'
-import { pruneLedger } from './stores/queries/ledger.ts'
 import { listPortals } from './stores/queries/portals.ts'
-import type { Secrets } from './stores/secrets.ts'
 import type { Store } from './stores/store.ts'
-import { folderBeside, unlockStore } from './stores/unlock.ts'
+
+export type { ServiceOptions } from './service/foundation.ts'
 
 /** A running bridge. */
 export interface Service {
@@ -43,20 +40,8 @@ export interface Service {
   stop(): Promise<boolean>
 }
 
-/** What a service is told besides its settings. */
-export interface ServiceOptions {
-  readonly logger: Logger
-  /** Ends a start that waits for a broker; without effect once the service runs. */
-  readonly signal?: AbortSignal
-  /** Told when the service cannot go on (its store was taken over): stop the process. */
-  readonly onFatal?: (reason: string) => void
-}
-
-const BAD_NEWS = /^(?:install\.refused|portal\.(?:suspended|unsaved)|token\.(?:dead|idle|spool))$/
 const CONNECT_ONE =
   'No portal is known. Set BRIDGE_PORTAL to a webhook, or connect one: `b24-bridge portals add`, /oauth/start.'
-const PRUNE_MS = 10 * 60_000
-const RECHECK_MS = 2000
 /** For the replies to commands that did not end within the drain time. */
 const LAST_WORDS_MS = 3000
 
@@ -68,7 +53,7 @@ const LAST_WORDS_MS = 3000
  */
 export async function startService(config: Config, options: ServiceOptions): Promise<Service> {
   const { logger } = options
-  const closing: (() => Promise<unknown>)[] = []
+  const closing: Foundation['closing'] = []
   try {
     return await start(config, options, closing)
   } catch (error) {
@@ -80,94 +65,29 @@ export async function startService(config: Config, options: ServiceOptions): Pro
 
 async function start(
   config: Config,
-  { logger, onFatal, signal }: ServiceOptions,
-  closing: (() => Promise<unknown>)[],
+  options: ServiceOptions,
+  closing: Foundation['closing'],
 ): Promise<Service> {
-  const log = (event: string, fields: Readonly<Record<string, unknown>>): void =>
-    logger[BAD_NEWS.test(event) ? 'warn' : 'info'](fields, event)
-  const unlessStopped = <T>(work: Promise<T>): Promise<T> =>
-    signal === undefined ? work : orAbort(work, signal)
-  const metrics = createMetrics()
-  const instance = `${hostname()}-${process.pid}`
+  const { logger } = options
   let draining = false
-
-  const store = await openStore(config.store, {
-    now: Date.now,
-    onLost: () => onFatal?.('another process has taken the store over'),
-  })
-  closing.push(() => store.close())
-  const secrets: Secrets = await unlockStore(store, {
-    address: config.store,
-    given: config.secretKey,
-    production: config.production,
-    now: Date.now,
-  })
-  const broker = await openBroker(config.broker.kind === 'embedded' ? 'embedded' : config.broker.url, {
-    amqp: {
-      name: `b24-bridge/${instance}`,
-      random: Math.random,
-      now: Date.now,
-      logger: log,
-      ...(config.tlsCa === undefined ? {} : { tls: { caFile: config.tlsCa.file } }),
-    },
-    // On a database server other bridges may hold leases: they end by time.
-    embedded: () => ({ db: store.db, now: Date.now, takeOver: !store.features.shared, logger: log }),
-  })
-  closing.push(() => broker.close())
   let consumer: CommandConsumer | undefined
+
+  const opened = await openFoundation(config, options, closing)
+  const { store, broker, metrics } = opened
   // What the closed connections to the portal cut off has an answer now: that it is unknown. It must get out.
   closing.push(async () => void (await consumer?.drain(LAST_WORDS_MS)))
   const chosen = chooseContract({ ...config.contract, topology: config.topology }, config.maxBodyBytes)
-  logger.info(summary(config, chosen, store, secrets.active), 'service.starting')
+  logger.info(summary(config, chosen, store, opened.secrets.active), 'service.starting')
 
-  const authority = config.tlsCa === undefined ? {} : { ca: config.tlsCa.pem }
-  const transport = createTransport({
-    timeoutMs: config.requestTimeoutMs,
-    connections: config.maxInFlight,
-    ...authority,
-  })
-  const { oauthServers: servers } = config
-  const { portals, keeper } = createStoredPortals({
-    defaultPortal: config.portal,
-    ...(config.isolated === undefined ? {} : { defaultCredential: parametersCredential(config.isolated) }),
-    portalStore: portalQueries(store, secrets),
-    tokenStore: tokenQueries(store, secrets),
-    secrets,
-    spoolFolder: folderBeside(config.store, 'spool'),
-    oauthServers: servers,
-    ...authority,
-    owner: `${instance}-${randomUUID()}`,
-    now: Date.now,
-    levels: await bucketLevels(store, Date.now, (error) => logger.warn({ err: error }, 'bucket.unsaved')),
-    onRequest: (domain, report) => metrics.request(domain, report),
-    onRefresh: (outcome) => metrics.tokens(outcome),
-    onRenamed: (origin) =>
-      logger.warn({ origin, hint: 'Set the new address in BRIDGE_PORTAL.' }, 'portal.renamed'),
-    log,
-    lane: {
-      transport,
-      limit: config.limit,
-      maxInFlight: config.maxInFlight,
-      operatingLimitSeconds: config.operatingLimitSeconds,
-      portalWaitMs: config.portalWaitMs,
-    },
-  })
-  closing.push(
-    () => transport.close(),
-    () => keeper.close(),
-    () => portals.close(1000),
-  )
-  await keeper.start()
-
+  const base = await openPortals(opened)
   const remembering = ledgerQueries(store)
-  const ledger = createLedger(remembering.store, Date.now)
-  const shared = { broker, portals, ledger, now: Date.now, newId: randomUUID }
+  const ledger = createLedger(remembering.store, base.now)
   const lanes = (): { domain: string; stats: LaneStats }[] =>
-    portals.list().map(({ domain, lane }) => ({ domain, stats: lane.stats() }))
+    base.portals.list().map(({ domain, lane }) => ({ domain, stats: lane.stats() }))
   metrics.gauges(() => ({ lanes: lanes(), broker: broker.state(), inHand: consumer?.inHand ?? 0 }))
 
-  const records = installRecords(store.db, secrets)
-  const installs = createInstalls({ ...shared, ...authority, store: records, servers, transport, log })
+  const events = createEvents(base)
+  const installs = openInstalls(base)
   const http = createHttpServer({
     host: config.http.host,
     port: config.http.port,
@@ -176,7 +96,8 @@ async function start(
     maxBodyBytes: config.maxBodyBytes,
     ...(config.adminToken === undefined ? {} : { adminToken: config.adminToken }),
     commands: createDoor({
-      ...shared,
+      ...base,
+      ledger,
       contract: createNativeContract({ maxBodyBytes: config.maxBodyBytes }),
       commandQueue: chosen.contract.name === 'native' ? chosen.commandQueue : undefined,
     }),
@@ -190,47 +111,11 @@ async function start(
   // Probes are answered before the broker is: a bridge that waits for it is alive, and not ready.
   const { url } = await http.listen()
   logger.info({ url }, 'service.listening')
-  await unlessStopped(chosen.prepare(broker))
-  const served = await unlessStopped(
-    consumeCommands({
-      ...shared,
-      queue: chosen.commandQueue,
-      prefetch: config.prefetch,
-      contract: chosen.contract,
-      replyAddress: chosen.replyAddress,
-      deadQueue: chosen.deadQueue,
-      strictOrder: chosen.strictOrder,
-      run: { countLists: chosen.countLists, maxListBytes: config.maxBodyBytes },
-      maxReplyBytes: config.maxBodyBytes,
-      onSettled(report) {
-        metrics.settled(report)
-        logger.info(report, 'command.settled')
-      },
-      log(event, fields) {
-        if (event === 'dead.kept') metrics.deadLetter(String(fields.reason))
-        logger.warn(fields, event)
-      },
-    }),
-  )
+  if (chosen.contract.name === 'native') await events.start()
+  const served = await serveCommands(base, chosen, ledger)
   consumer = served
   logger.info({ url, queue: chosen.commandQueue }, 'service.ready')
-  if ((config.portal ?? config.isolated) === undefined && chosen.contract.name !== 'rabbitmq-to-bitrix24') {
-    const [any] = await listPortals(store.db, { limit: 1 })
-    if (any === undefined && config.firstTokens !== undefined) {
-      await installs
-        .takeFirst(config.firstTokens)
-        .catch((error) => logger.error({ err: error, hint: CONNECT_ONE }, 'portal.refused'))
-    } else if (any === undefined) logger.warn({ hint: CONNECT_ONE }, 'portal.missing')
-  }
-
-  const timers = [
-    setInterval(
-      () => void pruneLedger(store.db, Date.now() - config.ledgerRetentionMs).catch(() => 0),
-      PRUNE_MS,
-    ),
-    setInterval(recheckAfterReconnect(broker, chosen, logger), RECHECK_MS),
-  ]
-  closing.push(async () => timers.forEach(clearInterval))
+  if (chosen.contract.name !== 'rabbitmq-to-bitrix24') await welcomeFirstPortal(base, installs)
 
   let stopping: Promise<boolean> | undefined
   async function stop(): Promise<boolean> {
@@ -253,6 +138,33 @@ async function start(
   }
 }
 
+function openInstalls(base: Foundation): Installs {
+  const { config, store, secrets } = base
+  return createInstalls({
+    ...base,
+    ...certificates(config),
+    store: installRecords(store.db, secrets),
+    servers: config.oauthServers,
+  })
+}
+
+/** A store that knows no portal yet takes the one of the settings, or the log says how to connect one. */
+async function welcomeFirstPortal(
+  { config, store, logger }: Foundation,
+  installs: Pick<Installs, 'takeFirst'>,
+): Promise<void> {
+  if ((config.portal ?? config.isolated) !== undefined) return
+  const [any] = await listPortals(store.db, { limit: 1 })
+  if (any !== undefined) return
+  if (config.firstTokens === undefined) {
+    logger.warn({ hint: CONNECT_ONE }, 'portal.missing')
+    return
+  }
+  await installs
+    .takeFirst(config.firstTokens)
+    .catch((error) => logger.error({ err: error, hint: CONNECT_ONE }, 'portal.refused'))
+}
+
 /** What an operator wants to see first; secrets are masked. */
 function summary(
   config: Config,
@@ -270,26 +182,5 @@ function summary(
     prefetch: config.prefetch,
     adminToken: config.adminToken === undefined ? 'not set' : 'set',
     secretKey,
-  }
-}
-
-/** What `work` gives, unless the signal aborts first: then its reason is thrown. */
-function orAbort<T>(work: Promise<T>, signal: AbortSignal): Promise<T> {
-  return new Promise((resolve, reject) => {
-    const stop = (): void => reject(signal.reason)
-    if (signal.aborted) stop()
-    signal.addEventListener('abort', stop, { once: true })
-    work.then(resolve, reject).finally(() => signal.removeEventListener('abort', stop))
-  })
-}
-
-/** After a reconnection the contract looks again at what exists; an operator may have changed it. */
-function recheckAfterReconnect(broker: Broker, chosen: ChosenContract, logger: Logger): () => void {
-  let seen = broker.state().reconnects
-  return () => {
-    const { reconnects, connected } = broker.state()
-    if (!connected || reconnects === seen) return
-    seen = reconnects
-    chosen.prepare(broker).catch((error) => logger.error({ err: error }, 'topology.failed'))
   }
 }

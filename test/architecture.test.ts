@@ -31,7 +31,19 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
     'model',
     'util',
   ],
-  'service.ts': ['log.ts', 'http', 'config', 'bridge', 'client', 'stores', 'brokers', 'model', 'util'],
+  'service.ts': [
+    'service',
+    'log.ts',
+    'http',
+    'config',
+    'bridge',
+    'client',
+    'stores',
+    'brokers',
+    'model',
+    'util',
+  ],
+  service: ['log.ts', 'http', 'config', 'bridge', 'client', 'stores', 'brokers', 'model', 'util'],
   'open-bridge.ts': ['bridge', 'client', 'stores', 'model', 'util'],
   http: ['bridge', 'client', 'brokers', 'model', 'util'],
   bridge: ['client', 'stores', 'brokers', 'model', 'util'],
@@ -69,7 +81,7 @@ const LONG_FILES: Readonly<Record<string, string>> = {
 
 /** Files that hand a clock on as a default or start a program; everybody else is given the time. */
 const CLOCKS =
-  /^(?:service\.ts|open-bridge\.ts|cli\/.*|http\/server\.ts|client\/(?:credentials|lane\/lane)\.ts|sandbox\/(?:server|certificate)\.ts)$/
+  /^(?:service\.ts|service\/foundation\.ts|open-bridge\.ts|cli\/.*|http\/server\.ts|client\/(?:credentials|lane\/lane)\.ts|sandbox\/(?:server|certificate)\.ts)$/
 
 const RULES: readonly Rule[] = [
   {
@@ -83,10 +95,14 @@ const RULES: readonly Rule[] = [
     }),
   },
   {
-    sentence: 'Only service.ts, open-bridge.ts and cli/ name a concrete store or broker.',
+    sentence: 'Only service.ts, service/, open-bridge.ts and cli/ name a concrete store or broker.',
     breaches: everyImport(({ path }, to) => {
       const concrete = /^(?:stores|brokers)\/(?!broker\.ts|store\.ts|topology\.ts|errors\.ts)/.test(to)
-      return !concrete || partOf(path) === partOf(to) || /^(?:service\.ts|open-bridge\.ts|cli\/)/.test(path)
+      return (
+        !concrete ||
+        partOf(path) === partOf(to) ||
+        /^(?:service\.ts|service\/|open-bridge\.ts|cli\/)/.test(path)
+      )
     }),
   },
   {
@@ -111,7 +127,7 @@ const RULES: readonly Rule[] = [
   },
   {
     sentence:
-      'Time and randomness are passed in; only service.ts, cli/ and the listed entry files read them.',
+      'Time and randomness are passed in; only service.ts, service/foundation.ts, cli/ and the listed entry files read them.',
     breaches: everyLine(/\b(?:Date\.now|performance\.now|Math\.random)\b|new Date\(\)/, (path) =>
       CLOCKS.test(path),
     ),

@@ -1,0 +1,62 @@
+import { type CommandConsumer, consumeCommands } from '../bridge/commands/consume.ts'
+import type { Ledger } from '../bridge/commands/ledger.ts'
+import type { ChosenContract } from '../bridge/contracts/select.ts'
+import type { Broker } from '../brokers/broker.ts'
+import type { Logger } from '../log.ts'
+import { pruneLedger } from '../stores/queries/ledger.ts'
+import type { Foundation } from './foundation.ts'
+
+const PRUNE_MS = 10 * 60_000
+const RECHECK_MS = 2000
+
+/** Makes what the contract needs at the broker, and begins to serve its queue. Waits for a broker that is away. */
+export async function serveCommands(
+  base: Foundation,
+  chosen: ChosenContract,
+  ledger: Ledger,
+): Promise<CommandConsumer> {
+  const { broker, portals, config, logger, metrics, now, newId, closing, store } = base
+  await base.unlessStopped(chosen.prepare(broker))
+  const consumer = await base.unlessStopped(
+    consumeCommands({
+      broker,
+      portals,
+      ledger,
+      now,
+      newId,
+      queue: chosen.commandQueue,
+      prefetch: config.prefetch,
+      contract: chosen.contract,
+      replyAddress: chosen.replyAddress,
+      deadQueue: chosen.deadQueue,
+      strictOrder: chosen.strictOrder,
+      run: { countLists: chosen.countLists, maxListBytes: config.maxBodyBytes },
+      maxReplyBytes: config.maxBodyBytes,
+      onSettled(report) {
+        metrics.settled(report)
+        logger.info(report, 'command.settled')
+      },
+      log(event, fields) {
+        if (event === 'dead.kept') metrics.deadLetter(String(fields.reason))
+        logger.warn(fields, event)
+      },
+    }),
+  )
+  const timers = [
+    setInterval(() => void pruneLedger(store.db, now() - config.ledgerRetentionMs).catch(() => 0), PRUNE_MS),
+    setInterval(recheckAfterReconnect(broker, chosen, logger), RECHECK_MS),
+  ]
+  closing.push(async () => timers.forEach(clearInterval))
+  return consumer
+}
+
+/** After a reconnection the contract looks again at what exists; an operator may have changed it. */
+function recheckAfterReconnect(broker: Broker, chosen: ChosenContract, logger: Logger): () => void {
+  let seen = broker.state().reconnects
+  return () => {
+    const { reconnects, connected } = broker.state()
+    if (!connected || reconnects === seen) return
+    seen = reconnects
+    chosen.prepare(broker).catch((error) => logger.error({ err: error }, 'topology.failed'))
+  }
+}
