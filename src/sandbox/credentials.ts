@@ -23,7 +23,21 @@ export interface Proof {
 }
 
 /** Scopes that the sandbox knows, all granted from the start. */
-export const SCOPES = ['crm', 'department', 'lists', 'task', 'user']
+export const SCOPES = [
+  'bizproc',
+  'crm',
+  'department',
+  'im',
+  'imbot',
+  'imconnector',
+  'imopenlines',
+  'lists',
+  'messageservice',
+  'placement',
+  'task',
+  'telephony',
+  'user',
+]
 
 /** The secret of the webhook that every portal has: `/rest/1/s3cr3t/`. */
 export const WEBHOOK_SECRET = 's3cr3t'

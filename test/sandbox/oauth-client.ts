@@ -9,6 +9,7 @@ export const APPLICATION = {
   clientId: CLIENT_ID,
   clientSecret: CLIENT_SECRET,
   redirectUri: 'https://app.example/callback?keep=1',
+  scopes: ['crm', 'department', 'lists', 'task', 'user'],
 }
 
 /** A sandbox with one application, and a clock that moves by `advance` only. */

@@ -51,10 +51,10 @@ export function raise(
 }
 
 /** The `auth` block: with a fresh pair of tokens when a user is behind the happening, else only what identifies. */
-function authOf(
+export function authOf(
   authority: Authority,
   installation: Installation,
-  { userId, withRefreshToken = false }: Happening,
+  { userId, withRefreshToken = false }: Pick<Happening, 'userId' | 'withRefreshToken'>,
 ): { readonly [name: string]: FormValue } {
   const { portal, application, applicationToken } = installation
   const place = {

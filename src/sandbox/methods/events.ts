@@ -1,7 +1,9 @@
 import type { Json } from '../../model/json.ts'
-import type { EventHandler, Installation } from '../apps/installations.ts'
+import type { EventHandler } from '../apps/installations.ts'
+import { installationOf, isAdmin, text } from '../caller.ts'
 import { RestFault, systemFault } from '../errors.ts'
-import { type Answer, type Call, type MethodTable, param } from '../method.ts'
+import { checkHandlerUrl } from '../handler-url.ts'
+import type { Answer, Call, MethodTable } from '../method.ts'
 
 /** Events that can be subscribed to, in upper case as the portal spells them. */
 const EVENTS = [
@@ -33,7 +35,7 @@ function bind(call: Call): Answer {
   const installation = installationOf(call)
   const wanted = subscriptionOf(call, 'binding')
   if (!EVENTS.includes(wanted.event)) throw new RestFault('ERROR_EVENT_NOT_FOUND', 'Event not found')
-  if (!wanted.offline) checkUrl(wanted.url)
+  if (!wanted.offline) checkHandlerUrl(wanted.url)
   const userId = wanted.userId ?? (isAdmin(call) || wanted.offline ? 0 : call.credential.userId)
   const handler = { ...wanted, userId, id: call.portal.nextHandlerId() }
   if (installation.handlers.some((known) => isSame(known, handler))) {
@@ -111,32 +113,10 @@ function isSame(known: EventHandler, wanted: Omit<EventHandler, 'id'>): boolean 
   )
 }
 
-/** A handler must be reachable from the internet, so its host has a dot. */
-function checkUrl(url: string): void {
-  if (!/^https?:\/\//i.test(url))
-    throw new RestFault('ERROR_UNSUPPORTED_PROTOCOL', 'Unsupported handler protocol')
-  const host = URL.canParse(url) ? new URL(url).hostname : ''
-  if (!host.includes('.') || url.length > 255)
-    throw new RestFault('ERROR_WRONG_HANDLER_URL', 'Wrong handler URL')
-}
-
-function installationOf({ credential }: Call): Installation {
-  if (credential.installation === undefined) throw systemFault('WRONG_AUTH_TYPE')
-  return credential.installation
-}
-
-function isAdmin({ credential }: Call): boolean {
-  return credential.userId === 1
-}
-
 function missing(argument: string): RestFault {
   return new RestFault('ERROR_ARGUMENT', `Argument '${argument}' is null or empty`, 400, { argument })
 }
 
 function denied(what: string): RestFault {
   return systemFault('ACCESS_DENIED', `Access denied! ${what} administrator access rights`)
-}
-
-function text({ params }: Call, name: string): string {
-  return String(param(params, name) ?? '')
 }
