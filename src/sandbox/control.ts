@@ -1,8 +1,11 @@
 import type { AppAction, AppOutcome } from './apps/actions.ts'
+import type { Trigger, TriggerOutcome } from './apps/triggers.ts'
+import type { PortalWork } from './apps/work.ts'
 import type { Fault } from './faults.ts'
 import type { Application, ApplicationOptions } from './oauth/applications.ts'
 import type { OauthStats } from './oauth/tally.ts'
 import type { PortalChanges } from './portal.ts'
+import type { PushAction, PushOutcome, PushState } from './push/actions.ts'
 import { type HttpAnswer, htmlAnswer, plainAnswer } from './respond.ts'
 import type { SandboxStats } from './stats.ts'
 
@@ -26,6 +29,10 @@ export interface Controls {
   advance(ms: number): void
   addApplication(options: ApplicationOptions): Application
   app(action: AppAction, portal?: string): Promise<AppOutcome>
+  push(action: PushAction, portal?: string): PushOutcome
+  pushState(portal?: string): PushState
+  trigger(trigger: Trigger, portal?: string): Promise<TriggerOutcome>
+  work(portal?: string): PortalWork
 }
 
 /**
@@ -44,6 +51,10 @@ export interface Controls {
  * | `POST advance` | `{"ms": 1000}` moves the clock |
  * | `POST applications` | registers an application and answers with it, its secret included |
  * | `POST apps` | `{"do": "install", "clientId": "…"}` and the like |
+ * | `GET push` | who listens to the push server, and who tried |
+ * | `POST push` | `{"do": "send", "command": "…"}` and the like |
+ * | `POST triggers` | `{"do": "robot", "clientId": "…", "code": "…"}` and the like |
+ * | `GET work` | workflows, messages, and what applications have registered |
  */
 export async function control(
   controls: Controls,
@@ -78,6 +89,14 @@ export async function control(
         return plainAnswer(controls.addApplication(JSON.parse(body) as ApplicationOptions))
       case '/__sandbox/apps':
         return plainAnswer(await controls.app(JSON.parse(body) as AppAction, portal))
+      case '/__sandbox/triggers':
+        return plainAnswer(await controls.trigger(JSON.parse(body) as Trigger, portal))
+      case '/__sandbox/work':
+        return plainAnswer(controls.work(portal))
+      case '/__sandbox/push':
+        return plainAnswer(
+          body === '' ? controls.pushState(portal) : controls.push(JSON.parse(body) as PushAction, portal),
+        )
       default:
         return htmlAnswer(404)
     }

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto'
 import { Installations } from './apps/installations.ts'
+import { TextMessages } from './apps/text-messages.ts'
+import type { PortalWork } from './apps/work.ts'
+import { Workflows } from './apps/workflows.ts'
 import { Credentials } from './credentials.ts'
 import { createData, type PortalData } from './data.ts'
 import { OperatingLedger, RequestBucket, type RequestLimits } from './limits.ts'
@@ -7,6 +10,7 @@ import { OWN_APPLICATION } from './oauth/applications.ts'
 import type { Authority } from './oauth/authority.ts'
 import { OauthTally } from './oauth/tally.ts'
 import { limitsOfPlan, type Plan, type Settings } from './options.ts'
+import { PortalPush } from './push/portal-push.ts'
 import { type SandboxStats, Tally } from './stats.ts'
 import type { Row } from './table.ts'
 
@@ -44,7 +48,10 @@ export class Portal {
   readonly oauthTally = new OauthTally()
   readonly credentials: Credentials
   readonly installations: Installations
+  readonly workflows = new Workflows()
+  readonly textMessages = new TextMessages()
   readonly authority: Authority
+  readonly push: PortalPush
   /** 32 hexadecimal digits that stay when the portal is renamed; the same for the same first name. */
   readonly memberId: string
   /** Host name today, with a port when that is not the sandbox's own. */
@@ -74,6 +81,10 @@ export class Portal {
       authenticate: (token) => authority.authenticate(this, token),
       expire: (token) => authority.expire(token),
       find: (clientId) => this.installations.find(clientId),
+    })
+    this.push = new PortalPush(settings.switches, now, {
+      memberId: this.memberId,
+      domain: () => this.domain,
     })
     this.data = createData(settings.counts)
     this.costs = { ...settings.costs }
@@ -142,6 +153,15 @@ export class Portal {
   #levelOf(bucket: RequestBucket): number {
     const { limits } = this
     return limits === 'off' ? 0 : bucket.levelAt(this.now(), limits, this.settings.switches)
+  }
+
+  work(): PortalWork {
+    const registered = this.installations.all().map((each) => [each.application.clientId, each.registered])
+    return {
+      registered: structuredClone(Object.fromEntries(registered)),
+      workflows: this.workflows.list(this.now()),
+      textMessages: this.textMessages.list(),
+    }
   }
 
   stats(faults: Readonly<Record<string, number>>, withLog: boolean): SandboxStats {

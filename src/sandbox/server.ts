@@ -1,6 +1,7 @@
 import { act } from './apps/actions.ts'
 import { FrameSessions } from './apps/frame.ts'
 import { EventSender } from './apps/sender.ts'
+import { pullTrigger } from './apps/triggers.ts'
 import { makeCertificate } from './certificate.ts'
 import type { Controls } from './control.ts'
 import { ACCESS_TOKEN, WEBHOOK_SECRET } from './credentials.ts'
@@ -9,7 +10,8 @@ import { openListener } from './listener.ts'
 import { Authority } from './oauth/authority.ts'
 import { type SandboxOptions, settingsFrom } from './options.ts'
 import { homeOf, Portals } from './portals.ts'
-import { type Parts, routeAuthority, routePortal } from './route.ts'
+import { actPush, pushState } from './push/actions.ts'
+import { type Parts, routeAuthority, routePortal, routeUpgrade } from './route.ts'
 
 /** A running sandbox. Where a method takes a portal, it is a host name; without one it is the sandbox's own. */
 export interface Sandbox extends Controls {
@@ -67,13 +69,19 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
     },
     addApplication: (application) => authority.applications.add(application),
     app: (action, portal) => act(pages, portals.find(portal), action),
+    push: (action, portal) => actPush(portals.find(portal).push, action),
+    pushState: (portal) => pushState(portals.find(portal).push),
+    trigger: (trigger, portal) => pullTrigger(pages, portals.find(portal), trigger),
+    work: (portal) => portals.find(portal).work(),
   }
   const parts: Parts = { ...pages, portals, faults, controls }
   listener.serve((incoming) => routePortal(parts, incoming))
+  listener.serveUpgrades((request, socket, head) => routeUpgrade(parts, { request, socket, head }))
   oauthListener?.serve((incoming) => routeAuthority(parts, incoming))
   let closed: Promise<void> | undefined
   const close = () => {
     sender.close()
+    for (const { push } of portals.all()) push.close()
     closed ??= Promise.all([listener.close(), oauthListener?.close()]).then(() => undefined)
     return closed
   }

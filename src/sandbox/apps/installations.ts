@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Application, Applications } from '../oauth/applications.ts'
 import type { Portal } from '../portal.ts'
+import { noRegistrations, type Registrations } from './registrations.ts'
 
 /** An event handler as `event.bind` left it. */
 export interface EventHandler {
@@ -32,6 +33,7 @@ export interface Installation {
   /** False: the token endpoint and REST answer with `PAYMENT_REQUIRED`. */
   paid: boolean
   handlers: EventHandler[]
+  readonly registered: Registrations
 }
 
 /** The installations of one portal. */
@@ -69,9 +71,15 @@ export class Installations {
       installed,
       paid: true,
       handlers: [],
+      registered: noRegistrations(),
     }
     this.#byClient.set(application.clientId, installation)
     return installation
+  }
+
+  /** Those that were asked for or installed so far. */
+  all(): Installation[] {
+    return [...this.#byClient.values()]
   }
 
   remove({ application }: Installation): void {

@@ -2,6 +2,7 @@ import type { Application } from '../oauth/applications.ts'
 import type { Portal } from '../portal.ts'
 import { type EventParts, type Happening, raise } from './events.ts'
 import { type EventHandler, type Installation, newApplicationToken } from './installations.ts'
+import { forgetAtUpdate } from './registrations.ts'
 import type { Delivery } from './sender.ts'
 
 const LANGUAGE = 'en'
@@ -53,6 +54,7 @@ export async function update(
   installation.version = options.version ?? previous + 1
   installation.scopes = new Set(installation.application.scopes)
   installation.handlers = []
+  forgetAtUpdate(installation.registered)
   if (options.newApplicationToken === true) installation.applicationToken = newApplicationToken()
   return raise(parts, installation, handlers, {
     event: 'ONAPPUPDATE',

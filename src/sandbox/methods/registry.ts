@@ -1,11 +1,14 @@
 import { BATCH } from '../batch.ts'
 import type { MethodTable } from '../method.ts'
 import type { NamedMethod } from '../perform.ts'
+import { BIZPROC_METHODS } from './bizproc.ts'
 import { CRM_METHODS } from './crm.ts'
 import { ITEM_METHODS } from './crm-item.ts'
 import { DEPARTMENT_METHODS } from './departments.ts'
 import { EVENT_METHODS } from './events.ts'
 import { LIST_METHODS } from './lists.ts'
+import { MESSAGE_METHODS } from './messageservice.ts'
+import { PULL_METHODS } from './pull.ts'
 import { systemMethods } from './system.ts'
 import { TASK_COMMENT_METHODS } from './task-comments.ts'
 import { TASK_METHODS } from './tasks.ts'
@@ -22,6 +25,9 @@ const METHODS: MethodTable = {
   ...TASK_METHODS,
   ...TASK_COMMENT_METHODS,
   ...LIST_METHODS,
+  ...PULL_METHODS,
+  ...BIZPROC_METHODS,
+  ...MESSAGE_METHODS,
 }
 
 const BY_NAME = new Map<string, NamedMethod>(

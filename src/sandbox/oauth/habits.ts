@@ -14,6 +14,8 @@ export interface OauthHabits {
   readonly autoConsent: boolean
   /** Application pages get `SERVER_ENDPOINT`, `APPLICATION_TOKEN` and `APPLICATION_SCOPE`; older portals send none. */
   readonly newFrameFields: boolean
+  /** `auth` of a text message that nobody wrote: nothing at all, or what tells the application and the portal. */
+  readonly messagesWithoutAuthor: 'empty' | 'application-token'
   /** Milliseconds between an event and the request that tells of it. */
   readonly eventDelayMs: number
   /** How long a handler may take to answer. */
@@ -29,6 +31,7 @@ export const USUAL_OAUTH: OauthHabits = {
   sparseTokens: false,
   autoConsent: false,
   newFrameFields: true,
+  messagesWithoutAuthor: 'empty',
   eventDelayMs: 0,
   eventTimeoutMs: 10_000,
 }

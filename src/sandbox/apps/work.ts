@@ -1,0 +1,11 @@
+import type { Registrations } from './registrations.ts'
+import type { TextMessage } from './text-messages.ts'
+import type { WorkflowState } from './workflows.ts'
+
+/** What applications have registered on a portal, and what they were asked to do. */
+export interface PortalWork {
+  /** By client id. */
+  readonly registered: Readonly<Record<string, Registrations>>
+  readonly workflows: readonly WorkflowState[]
+  readonly textMessages: readonly TextMessage[]
+}
