@@ -23,6 +23,7 @@ const SEALED = [
   { table: 'tokens', id: 'id', columns: ['access_token', 'refresh_token'] },
   { table: 'spare_tokens', id: 'id', columns: ['access_token', 'refresh_token'] },
   { table: 'webhooks', id: 'id', columns: ['url'] },
+  { table: 'dead_letters', id: 'id', columns: ['secret_headers'] },
 ] as const
 
 type Untyped = Kysely<Record<string, Record<string, string | null>>>

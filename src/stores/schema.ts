@@ -18,6 +18,8 @@ export interface StoreTables {
   secrets: SecretsTable
   secret_keys: SecretKeysTable
   leases: LeasesTable
+  dead_letters: DeadLettersTable
+  dead_letter_parts: DeadLetterPartsTable
 }
 
 /** Commands that were begun and how they ended. */
@@ -166,6 +168,49 @@ export interface LeasesTable {
   owner: string
   until: number
   fence: number
+}
+
+/** What was set aside. */
+export interface DeadLettersTable {
+  id: string
+  kind: 'command' | 'reply' | 'foreign'
+  state: 'open' | 'retried'
+  reason: string
+  description: string | null
+  hint: string | null
+  /** 1 when the portal may have carried it out. */
+  unsure: number
+  queue: string | null
+  contract: string | null
+  portal: string | null
+  method: string | null
+  message_id: string | null
+  correlation_id: string | null
+  target_exchange: string | null
+  /** Empty for none where the exchange is known. */
+  target_key: string | null
+  attempts: number
+  deliveries: number
+  body_bytes: number
+  sent_at: number | null
+  died_at: number
+  stored_at: number
+  retries: number
+  retried_at: number | null
+  retried_by: string | null
+  /** Until then somebody is sending it again; by the database's clock. */
+  claimed_until: number
+  retry_of: string | null
+  properties: string
+  /** Sealed: the headers that are secret, as JSON. */
+  secret_headers: string | null
+}
+
+/** The body of a letter, in parts from 0. */
+export interface DeadLetterPartsTable {
+  letter_id: string
+  part: number
+  content: Buffer
 }
 
 /** The embedded broker's tables; it states its needs itself, in `brokers/embedded/tables.ts`, and the two must match. */
