@@ -69,6 +69,7 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
   fastify: /^http\//,
   'prom-client': /^http\//,
   commander: /^cli\//,
+  ws: /^(?:sandbox|client)\/push\//,
   pino: /^log\.ts$/,
 }
 

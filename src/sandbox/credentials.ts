@@ -13,6 +13,8 @@ export interface Credential {
   readonly installation?: Installation | undefined
   /** Missing when it does not run out. */
   readonly expiresAtMs?: number
+  /** How many rounds of event and call it still allows, when an event brought it. */
+  readonly rounds?: number | undefined
 }
 
 /** What a request brought to prove who it is. */
@@ -34,6 +36,7 @@ export const SCOPES = [
   'lists',
   'messageservice',
   'placement',
+  'pull',
   'task',
   'telephony',
   'user',

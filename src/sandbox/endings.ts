@@ -1,13 +1,15 @@
+import type { ServerResponse } from 'node:http'
 import { type Fault, type FaultScript, runsFirst } from './faults.ts'
 import type { Settings } from './options.ts'
 import { refusal } from './perform.ts'
 import { errorAnswer, type HttpAnswer, htmlAnswer } from './respond.ts'
 
-/** How a request ends: with an answer after a while, with a reset connection, or never. */
+/** How a request ends: with an answer after a while, with a reset connection, never, or as somebody else sees to. */
 export type Ending =
   | { readonly kind: 'answer'; readonly answer: HttpAnswer; readonly delayMs: number }
   | { readonly kind: 'reset' }
   | { readonly kind: 'hang' }
+  | { readonly kind: 'held'; readonly by: (response: ServerResponse) => void }
 
 /** A request must be over within a minute, or it is cut. https://apidocs.bitrix24.com/limits.html */
 export function ended(answer: HttpAnswer, delayMs = 0, cutMs = Number.POSITIVE_INFINITY): Ending {

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import { createServer as createSecureServer } from 'node:https'
+import type { Duplex } from 'node:stream'
 import type { KeyAndCertificate } from './certificate.ts'
 import type { Ending } from './endings.ts'
 import { type HttpAnswer, plainAnswer } from './respond.ts'
@@ -26,6 +27,8 @@ export interface Listener {
   readonly port: number
   /** From now on requests are answered; until then they wait. */
   serve(handler: (incoming: Incoming) => Ending | Promise<Ending>): void
+  /** From now on requests to change the protocol are heard. */
+  serveUpgrades(handler: (request: IncomingMessage, socket: Duplex, head: Buffer) => void): void
   close(): Promise<void>
 }
 
@@ -46,6 +49,7 @@ export async function openListener(
         receive(request, (body) => void answer(request, response, handler, body))
       })
     },
+    serveUpgrades: (handler) => server.on('upgrade', handler),
     close: () =>
       new Promise<void>((resolve) => {
         server.close(() => resolve())
@@ -114,6 +118,10 @@ function forwardedFor(request: IncomingMessage): string | undefined {
 
 function finish(request: IncomingMessage, response: ServerResponse, ending: Ending): void {
   if (ending.kind === 'hang') return
+  if (ending.kind === 'held') {
+    ending.by(response)
+    return
+  }
   if (ending.kind === 'reset') {
     if ('encrypted' in request.socket) request.socket.destroy()
     else request.socket.resetAndDestroy()

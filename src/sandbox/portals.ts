@@ -1,4 +1,4 @@
-import type { Authority } from './oauth/authority.ts'
+import type { EventParts } from './apps/events.ts'
 import type { Settings } from './options.ts'
 import { Portal } from './portal.ts'
 
@@ -11,15 +11,15 @@ export class Portals {
   readonly #moved = new Map<string, string>()
   readonly #settings: Settings
   readonly #now: () => number
-  readonly #authority: Authority
+  readonly #parts: EventParts
   readonly #url: string
   readonly #home: string
 
   /** `url` is the sandbox's own address. */
-  constructor(settings: Settings, now: () => number, authority: Authority, url: string) {
+  constructor(settings: Settings, now: () => number, parts: EventParts, url: string) {
     this.#settings = settings
     this.#now = now
-    this.#authority = authority
+    this.#parts = parts
     this.#url = url
     this.#home = homeOf(settings.host)
   }
@@ -53,10 +53,15 @@ export class Portals {
     portal.name = newHost
   }
 
+  /** Those that have been asked for. */
+  all(): Iterable<Portal> {
+    return this.#byHost.values()
+  }
+
   #open(name: string): Portal {
     let portal = this.#byHost.get(name)
     if (portal === undefined) {
-      portal = new Portal(this.#settings, this.#now, this.#authority, { name, url: this.#url })
+      portal = new Portal(this.#settings, this.#now, this.#parts, { name, url: this.#url })
       this.#byHost.set(name, portal)
     }
     return portal

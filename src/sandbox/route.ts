@@ -10,6 +10,14 @@ import { answerAuthorize } from './oauth/authorize.ts'
 import { answerToken } from './oauth/token-endpoint.ts'
 import type { Portal } from './portal.ts'
 import { homeOf, type Portals } from './portals.ts'
+import {
+  connectPolling,
+  connectSocket,
+  POLLING_PATH,
+  refuseUpgrade,
+  SOCKET_PATH,
+  type Upgrade,
+} from './push/connect.ts'
 import { parseRequest } from './request.ts'
 import { type HttpAnswer, htmlAnswer } from './respond.ts'
 
@@ -41,9 +49,21 @@ export function routePortal(parts: Parts, incoming: Incoming): Ending | Promise<
     return ended(answerAuthorize(parts.authority, portal, paramsOf(incoming)))
   if (path.startsWith('/apps/'))
     return ended(applicationPage(parts, portal, { path, query, body: incoming.body.toString() }))
+  if (path === POLLING_PATH && incoming.method === 'GET')
+    return { kind: 'held', by: (response) => connectPolling(portal.push, query, response) }
   if (isForAuthority(parts, portal, incoming)) return appInfo(parts, incoming)
   if (incoming.method === 'OPTIONS') return ended({ status: 200, contentType: 'text/html', text: '' })
   return handle(portal, parts.faults, incoming)
+}
+
+/** Makes a WebSocket of a request, at the push server's addresses. */
+export function routeUpgrade({ portals }: Parts, upgrade: Upgrade): void {
+  const path = (upgrade.request.url ?? '').replace(/\?.*$/, '').replace(/\/{2,}/g, '/')
+  if (path !== SOCKET_PATH && path !== POLLING_PATH) {
+    refuseUpgrade(upgrade.socket, 404, '')
+    return
+  }
+  connectSocket(portals.find(upgrade.request.headers.host).push, upgrade)
 }
 
 /** Answers a request at the authorization server's own port. */

@@ -1,0 +1,34 @@
+import type { PushMessage } from './history.ts'
+import { encodeBatch } from './protobuf.ts'
+
+/** How a connection wants its messages: marked text, a JSON array, or protobuf. */
+export type Format = 'text' | 'json' | 'binary'
+
+/** The content type of a long-polling answer. */
+export const CONTENT_TYPES: Readonly<Record<Format, string>> = {
+  text: 'text/plain',
+  json: 'application/json',
+  binary: 'application/octet-stream',
+}
+
+/**
+ * One frame, or one long-polling body, with all the messages.
+ *
+ * https://apidocs.bitrix24.com/settings/interactivity/custom-push-and-pull-client.html
+ */
+export function encodeFrame(messages: readonly PushMessage[], format: Format): string | Buffer {
+  if (format === 'binary') return encodeBatch(messages)
+  if (format === 'json') return JSON.stringify(messages.map(shown))
+  return messages.map((message) => `#!NGINXNMS!#${JSON.stringify(shown(message))}#!NGINXNME!#`).join('')
+}
+
+function shown({ mid, createdMs, text }: PushMessage) {
+  return {
+    id: Number(mid.slice(-16)),
+    mid,
+    channel: '-',
+    tag: String(createdMs % 1000).padStart(3, '0'),
+    time: new Date(createdMs).toUTCString(),
+    text,
+  }
+}
