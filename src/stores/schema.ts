@@ -18,6 +18,8 @@ export interface StoreTables {
   secrets: SecretsTable
   secret_keys: SecretKeysTable
   leases: LeasesTable
+  event_cursors: EventCursorsTable
+  offline_pumps: OfflinePumpsTable
   dead_letters: DeadLettersTable
   dead_letter_parts: DeadLetterPartsTable
 }
@@ -211,6 +213,39 @@ export interface DeadLetterPartsTable {
   letter_id: string
   part: number
   content: Buffer
+}
+
+/** How far a source of events has been read. */
+export interface EventCursorsTable {
+  name: string
+  value: string
+  updated_at: number
+}
+
+/** An offline queue of an application on a portal, and when to look into it next. */
+export interface OfflinePumpsTable {
+  /** Portal, application and connector in one. */
+  id: string
+  member_id: string
+  client_id: string
+  /** `auth_connector` of its handlers; empty for those without. */
+  connector: string
+  /** How it can be drained, as far as known. */
+  scheme: 'reserve' | 'delete' | 'unknown'
+  /** Until when that is believed. */
+  scheme_until: number
+  due_at: number
+  /** Looks in a row that found nothing. */
+  idle_polls: number
+  created_at: number
+  /** Code of what keeps it from being drained. */
+  trouble: string | null
+}
+
+/** Processes that share the store, and when each was last heard of. */
+export interface InstancesTable {
+  owner: string
+  seen_at: number
 }
 
 /** The embedded broker's tables; it states its needs itself, in `brokers/embedded/tables.ts`, and the two must match. */

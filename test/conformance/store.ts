@@ -49,7 +49,7 @@ export function storeConformance(database: TestDatabase): void {
         const steps = [
           ...MIGRATIONS,
           {
-            id: MIGRATIONS.length + 1,
+            id: MIGRATIONS.at(-1)!.id + 1,
             name: 'half',
             async up(one: Kysely<unknown>) {
               if (broken) throw new Error('power cut')

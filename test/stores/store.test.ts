@@ -155,7 +155,7 @@ describe('migrations', () => {
     const steps = [
       ...MIGRATIONS,
       {
-        id: MIGRATIONS.length + 1,
+        id: MIGRATIONS.at(-1)!.id + 1,
         name: 'half',
         async up(transaction: Kysely<unknown>) {
           await sql`create table half (id integer)`.execute(transaction)
