@@ -3,8 +3,8 @@ import { StoreError } from '../model/errors.ts'
 import { up as ledgerAndBuckets } from './migrations/0001-ledger-and-buckets.ts'
 import { up as embeddedBroker } from './migrations/0002-embedded-broker.ts'
 import { up as portalsAndTokens } from './migrations/0003-portals-and-tokens.ts'
-import { up as eventSources } from './migrations/0006-event-sources.ts'
 import { up as deadLetters } from './migrations/0004-dead-letters.ts'
+import { up as eventSources } from './migrations/0006-event-sources.ts'
 import { integer, key, makeTable, time } from './migrations/table.ts'
 
 interface Migration {
@@ -18,8 +18,8 @@ export const MIGRATIONS: readonly Migration[] = [
   { id: 1, name: 'ledger-and-buckets', up: ledgerAndBuckets },
   { id: 2, name: 'embedded-broker', up: embeddedBroker },
   { id: 3, name: 'portals-and-tokens', up: portalsAndTokens },
-  { id: 6, name: 'event-sources', up: eventSources },
   { id: 4, name: 'dead-letters', up: deadLetters },
+  { id: 6, name: 'event-sources', up: eventSources },
 ]
 
 interface MigrationTables {

@@ -1,6 +1,5 @@
 import { deadLetterStoreConformance } from '../conformance/dead-letter-store.ts'
 import { eventStoreConformance } from '../conformance/event-store.ts'
-import { eventStoreConformance } from '../conformance/event-store.ts'
 import { portalStoreConformance } from '../conformance/portal-store.ts'
 import { storeConformance } from '../conformance/store.ts'
 import { DATABASES } from '../support/databases.ts'
@@ -8,7 +7,6 @@ import { DATABASES } from '../support/databases.ts'
 for (const database of DATABASES) {
   storeConformance(database)
   portalStoreConformance(database)
-  eventStoreConformance(database)
   eventStoreConformance(database)
   deadLetterStoreConformance(database)
 }
