@@ -61,9 +61,18 @@ function runCommand(call: Call, key: string, command: string, parts: Parts): voi
   }
   const fields = parseQuery(query)
   fields.delete('auth')
+  const connector =
+    call.portal.settings.switches.connectorInBatch === 'followed' && fields.get('auth_connector')
+  fields.delete('auth_connector')
   const params = resolveParams(fields, parts.values)
   const positional = () => Array.from(fields.keys(), (field) => params[field] ?? null)
-  const inner: Call = { ...call, params, positional, commands: () => new Map() }
+  const inner: Call = {
+    ...call,
+    params,
+    positional,
+    commands: () => new Map(),
+    ...(typeof connector === 'string' && { connector }),
+  }
   const { answer, time } = perform(exchange, named, inner, true)
   const result = answer.result as Json
   if (isErrorResult(result)) {

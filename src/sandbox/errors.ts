@@ -44,6 +44,11 @@ export function systemFault(code: keyof typeof SYSTEM, description?: string): Re
   return new RestFault(code, description ?? text, status)
 }
 
+/** The portal's plan does not have what a call asks for. */
+export function unlicensed(what: string): RestFault {
+  return new RestFault('WRONG_LICENSE', `This feature is not enabled for the current license: ${what}`, 403)
+}
+
 /** The error object as it stands in answers and in `result_error`. */
 export function errorBody(fault: RestFault, emptyDescriptions: boolean): Record<string, string> {
   return { error: fault.code, error_description: emptyDescriptions ? '' : fault.message, ...fault.extra }

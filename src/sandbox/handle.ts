@@ -1,11 +1,11 @@
 import { type Ending, ended, half, interrupted, spoil } from './endings.ts'
-import { RestFault, systemFault } from './errors.ts'
+import { RestFault, systemFault, unlicensed } from './errors.ts'
 import { type Fault, type FaultScript, Interruption, runsFirst } from './faults.ts'
 import { findMethod } from './methods/registry.ts'
 import { type Exchange, type NamedMethod, perform, recordSpent, refusal } from './perform.ts'
 import type { Portal } from './portal.ts'
 import { type Address, parseAddress, parseRequest, type RawRequest, type RestRequest } from './request.ts'
-import { errorAnswer, htmlAnswer, successAnswer } from './respond.ts'
+import { errorAnswer, type HttpAnswer, htmlAnswer, successAnswer } from './respond.ts'
 
 /** A request for a portal, read to its end. */
 export interface Arrival extends RawRequest {
@@ -32,8 +32,10 @@ export function handle(portal: Portal, faults: FaultScript, arrival: Arrival): E
     spoiled = faults.forRequest()
     if (spoiled?.kind === 'refuse') throw refused(portal, refusal(spoiled))
     if (spoiled !== undefined && !runsFirst(spoiled)) throw new Interruption(spoiled)
-    const ending = serve(portal, faults, address, arrival)
-    return spoiled === undefined ? ending : spoil(ending, spoiled, portal.settings.cutMs)
+    const { ending, answer, exchange } = serve(portal, faults, address, arrival)
+    const seen = spoiled === undefined ? ending : spoil(ending, spoiled, portal.settings.cutMs)
+    if (seen.kind !== 'answer' || seen.answer !== answer) loseAnswer(exchange)
+    return seen
   } catch (error) {
     if (error instanceof Interruption) return interrupted(error.fault, portal.latencyMs)
     if (error instanceof RestFault)
@@ -42,12 +44,20 @@ export function handle(portal: Portal, faults: FaultScript, arrival: Arrival): E
   }
 }
 
-function serve(portal: Portal, faults: FaultScript, address: Address, arrival: Arrival): Ending {
+interface Served {
+  readonly ending: Ending
+  /** What the caller sees when nothing goes wrong on the way. */
+  readonly answer: HttpAnswer
+  readonly exchange: Exchange
+}
+
+function serve(portal: Portal, faults: FaultScript, address: Address, arrival: Arrival): Served {
   const request = parseRequest(address, arrival)
   const { named, exchange } = admit(portal, faults, address, arrival, request)
   const call = {
     portal,
     credential: exchange.credential,
+    connector: request.connector,
     params: request.params,
     positional: request.positional,
     commands: request.commands,
@@ -56,14 +66,21 @@ function serve(portal: Portal, faults: FaultScript, address: Address, arrival: A
   try {
     const { answer, time } = perform(exchange, named, call, false)
     const success = successAnswer(answer, time, address.format)
-    return ended(exchange.truncated ? half(success) : success, delayOf(exchange), portal.settings.cutMs)
+    const seen = exchange.truncated ? half(success) : success
+    return { ending: ended(seen, delayOf(exchange), portal.settings.cutMs), answer: success, exchange }
   } catch (error) {
+    if (error instanceof Interruption) loseAnswer(exchange)
     if (!(error instanceof RestFault)) throw error
-    const { switches } = portal.settings
-    return ended(errorAnswer(error, switches, address.format), delayOf(exchange), portal.settings.cutMs)
+    const answer = errorAnswer(error, portal.settings.switches, address.format)
+    return { ending: ended(answer, delayOf(exchange), portal.settings.cutMs), answer, exchange }
   } finally {
     recordSpent(exchange)
+    void exchange.hit.end()
   }
+}
+
+function loseAnswer({ ifLost }: Exchange): void {
+  for (const act of ifLost.splice(0)) act()
 }
 
 /** Everything between the request counter and the call. */
@@ -83,10 +100,13 @@ function admit(
     const credential = portal.credentials.authenticate(request.proof, switches.unknownToken)
     if (named === undefined) throw systemFault('ERROR_METHOD_NOT_FOUND')
     if (portal.credentials.isOverloaded(credential)) throw systemFault('OVERLOAD_LIMIT')
+    if (request.connector !== '' && credential.installation && !portal.hasFeature('rest_auth_connector'))
+      throw unlicensed('auth_connector')
     if (portal.freePlan) throw systemFault('ACCESS_DENIED', 'REST is available only on commercial plans.')
     const startMs = portal.now()
     const costs = { spent: new Map<string, number>(), seconds: 0, delayMs: 0, truncated: false }
-    return { named, exchange: { portal, credential, faults, findMethod, startMs, ...costs } }
+    const hit = portal.events.hit(credential)
+    return { named, exchange: { portal, credential, faults, findMethod, startMs, hit, ifLost: [], ...costs } }
   } catch (error) {
     throw error instanceof RestFault ? refused(portal, error) : error
   }

@@ -7,6 +7,8 @@ import type { Portal } from './portal.ts'
 export interface Call {
   readonly portal: Portal
   readonly credential: Credential
+  /** `auth_connector`, which goes with any method; empty without one. */
+  readonly connector: string
   readonly params: JsonObject
   /** The values in the order received. */
   positional(): Json[]

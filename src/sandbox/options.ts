@@ -1,11 +1,13 @@
+import { type EventHabits, USUAL_EVENTS } from './apps/habits.ts'
 import type { DataCounts } from './data.ts'
 import type { BucketHabits, RequestLimits } from './limits.ts'
 import type { ApplicationOptions } from './oauth/applications.ts'
 import { type OauthHabits, USUAL_OAUTH } from './oauth/habits.ts'
+import { type PushHabits, USUAL_PUSH } from './push/habits.ts'
 import type { TimeHabits } from './time.ts'
 
 /** The points that the documentation leaves open, or on which its readers differ; each has the likelier default. */
-export interface Switches extends BucketHabits, TimeHabits, OauthHabits {
+export interface Switches extends BucketHabits, TimeHabits, EventHabits, OauthHabits, PushHabits {
   /** HTTP status by error code, in place of the usual one: `{ INVALID_CREDENTIALS: 403 }`. */
   readonly statuses: Readonly<Record<string, number>>
   /** An unknown method is 404 before the credentials are looked at (true), or only after (false). */
@@ -29,6 +31,8 @@ export interface Switches extends BucketHabits, TimeHabits, OauthHabits {
 
 const USUAL: Switches = {
   ...USUAL_OAUTH,
+  ...USUAL_EVENTS,
+  ...USUAL_PUSH,
   statuses: {},
   methodBeforeAuth: true,
   totalUncounted: 'family',

@@ -1,3 +1,4 @@
+import type { Hit } from './apps/hit.ts'
 import type { Credential } from './credentials.ts'
 import { RestFault, systemFault } from './errors.ts'
 import { type Fault, type FaultScript, Interruption, runsFirst } from './faults.ts'
@@ -12,6 +13,10 @@ export interface Exchange {
   readonly faults: FaultScript
   readonly findMethod: (name: string) => NamedMethod | undefined
   readonly startMs: number
+  /** Gathers the events that the request causes. */
+  readonly hit: Hit
+  /** Done when the caller never sees the answer. */
+  readonly ifLost: (() => void)[]
   /** Simulated seconds by method, to be recorded when the answer is on its way. */
   readonly spent: Map<string, number>
   seconds: number

@@ -1,5 +1,8 @@
 import { createHash } from 'node:crypto'
+import type { EventParts } from './apps/events.ts'
 import { Installations } from './apps/installations.ts'
+import type { OfflineCounts, QueueHabits } from './apps/offline-queue.ts'
+import { PortalEvents } from './apps/portal-events.ts'
 import { TextMessages } from './apps/text-messages.ts'
 import type { PortalWork } from './apps/work.ts'
 import { Workflows } from './apps/workflows.ts'
@@ -31,6 +34,8 @@ export interface PortalChanges {
   /** Simulated seconds by method name; those not named keep theirs. */
   readonly costs?: Readonly<Record<string, number>>
   readonly latencyMs?: number
+  /** What `feature.get` tells; without `rest_offline_extended` and `rest_auth_connector` some calls are refused. */
+  readonly features?: Readonly<Record<string, boolean>>
 }
 
 /** Where a portal is reached: its name at first, and how addresses are made of names. */
@@ -51,6 +56,9 @@ export class Portal {
   readonly workflows = new Workflows()
   readonly textMessages = new TextMessages()
   readonly authority: Authority
+  /** Who is told of what happens here. */
+  readonly events: PortalEvents
+  readonly queueHabits: QueueHabits
   readonly push: PortalPush
   /** 32 hexadecimal digits that stay when the portal is renamed; the same for the same first name. */
   readonly memberId: string
@@ -58,6 +66,7 @@ export class Portal {
   name: string
   readonly costs: Record<string, number>
   readonly settings: Settings
+  readonly #features: Record<string, boolean> = {}
   stopped = false
   freePlan = false
   plan: Plan
@@ -66,15 +75,25 @@ export class Portal {
   readonly #now: () => number
   readonly #buckets = new Map<string, RequestBucket>()
   readonly #sandboxUrl: string
+  readonly #offline: OfflineCounts = { queued: 0, merged: 0, cleared: 0, lost: 0, aged: 0, uninstalled: 0 }
   #lastHandlerId = 0
+  #lastOfflineId = 0
 
-  constructor(settings: Settings, now: () => number, authority: Authority, place: PortalPlace) {
+  constructor(settings: Settings, now: () => number, parts: EventParts, place: PortalPlace) {
+    const { authority } = parts
     this.settings = settings
     this.#now = now
     this.#sandboxUrl = place.url
     this.name = place.name
     this.memberId = createHash('md5').update(`sandbox ${place.name}`).digest('hex')
     this.authority = authority
+    this.events = new PortalEvents(this, parts)
+    this.queueHabits = {
+      now,
+      nextId: () => ++this.#lastOfflineId,
+      ageing: settings.switches.offlineAgeing,
+      counts: this.#offline,
+    }
     this.installations = new Installations(this, authority.applications)
     this.credentials = new Credentials({
       own: this.installations.find(OWN_APPLICATION),
@@ -118,6 +137,11 @@ export class Portal {
     return this.#lastHandlerId
   }
 
+  /** True when the plan has this feature; those of REST are there unless they were taken away. */
+  hasFeature(code: string): boolean {
+    return this.#features[code] ?? code.startsWith('rest_')
+  }
+
   /** Counts a request from a source address; false when it is one too many. */
   admits(source: string): boolean {
     if (this.limits === 'off') return true
@@ -148,6 +172,7 @@ export class Portal {
     if (changes.limits !== undefined) this.limits = changes.limits
     if (changes.latencyMs !== undefined) this.latencyMs = changes.latencyMs
     Object.assign(this.costs, changes.costs)
+    Object.assign(this.#features, changes.features)
   }
 
   #levelOf(bucket: RequestBucket): number {
@@ -178,6 +203,8 @@ export class Portal {
       faults: { ...faults },
       oauth: this.authority.stats(this),
       events: structuredClone(tally.events),
+      slowHandlers: this.events.slowHandlers(),
+      offline: { ...this.#offline },
       ...(withLog ? { log: [...tally.log] } : {}),
     }
   }

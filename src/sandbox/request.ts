@@ -16,6 +16,8 @@ export interface Address {
 /** What a request asks for, whatever encoding it came in. */
 export interface RestRequest {
   readonly proof: Proof
+  /** `auth_connector`: under which name an application makes changes. */
+  readonly connector: string
   /** Parameters without those that prove who calls. */
   readonly params: JsonObject
   /** The same values in the order received, for methods that go by position. */
@@ -34,7 +36,7 @@ export interface RawRequest {
 }
 
 /** Never shown to a method. */
-const RESERVED = ['auth', 'access_token', 'aplogin', 'ap', 'method', 'state']
+const RESERVED = ['auth', 'access_token', 'aplogin', 'ap', 'method', 'state', 'auth_connector']
 
 /**
  * Reads `/rest/…/method.json`, or `undefined` for other paths. Repeated and trailing slashes do not matter; the last
@@ -67,9 +69,11 @@ export function parseRequest(address: Address, raw: RawRequest): RestRequest {
   for (const [name, value] of form ?? []) params[name] = phpToJson(value)
   if (json !== undefined) Object.assign(params, json.root)
   const proof = readProof(address, raw.authorization, params)
+  const connector = textOf(params.auth_connector)
   for (const name of RESERVED) delete params[name]
   return {
     proof,
+    connector,
     params,
     positional: () => [...values(query), ...values(form), ...membersOf(json?.root)],
     commands: () => readCommands(json, form, query),
@@ -110,6 +114,10 @@ function readProof(address: Address, authorization: string, params: JsonObject):
   const bearer = /^bearer\s+(.+)$/i.exec(authorization)?.[1]
   const token = bearer ?? params.auth ?? params.access_token
   return token === undefined ? {} : { token: String(token) }
+}
+
+function textOf(value: Json | undefined): string {
+  return typeof value === 'string' || typeof value === 'number' ? String(value) : ''
 }
 
 function values(fields: PhpArray | undefined): Json[] {

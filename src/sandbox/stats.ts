@@ -1,4 +1,5 @@
 import type { Json } from '../model/json.ts'
+import type { OfflineCounts } from './apps/offline-queue.ts'
 import type { DeliveryCounts } from './apps/sender.ts'
 import type { OauthStats } from './oauth/tally.ts'
 import type { Row } from './table.ts'
@@ -33,6 +34,10 @@ export interface SandboxStats {
   readonly oauth: OauthStats
   /** Requests to event handlers, by event. */
   readonly events: Readonly<Record<string, DeliveryCounts>>
+  /** Addresses that answered slowly the last time, and how many requests were held back for it; for all portals. */
+  readonly slowHandlers: Readonly<Record<string, number>>
+  /** Rows of the offline queues. */
+  readonly offline: OfflineCounts
   /** Every write, oldest first; only when asked for. */
   readonly log?: readonly WriteRecord[]
 }

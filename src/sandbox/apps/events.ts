@@ -1,6 +1,9 @@
 import { encodeForm, type FormValue } from '../form.ts'
 import type { Authority } from '../oauth/authority.ts'
+import type { Portal } from '../portal.ts'
 import type { EventHandler, Installation } from './installations.ts'
+import type { OutgoingWebhook } from './outgoing-webhooks.ts'
+import { bringsRefreshToken } from './refresh-events.ts'
 import type { Delivery, EventSender } from './sender.ts'
 
 /** Something that happened, to be told to handlers. */
@@ -10,8 +13,10 @@ export interface Happening {
   readonly data: { readonly [name: string]: FormValue }
   /** Who caused it; with nobody, no tokens are sent. */
   readonly userId?: number
-  /** Only some events carry one. */
+  /** Only some events carry one: those of `bringsRefreshToken`, unless it is said here. */
   readonly withRefreshToken?: boolean
+  /** How many rounds of event and call its tokens allow; `ROUNDS` unless given. */
+  readonly rounds?: number
 }
 
 /** What `raise` needs of the sandbox. */
@@ -19,6 +24,9 @@ export interface EventParts {
   readonly authority: Authority
   readonly sender: EventSender
 }
+
+/** A token that an event brought may cause this many rounds of event, call, event. */
+export const ROUNDS = 7
 
 /**
  * Tells one application's handlers of a happening, one request each. Nothing is sent to an application that is not
@@ -33,38 +41,60 @@ export function raise(
   happening: Happening,
 ): Promise<Delivery[]> {
   if (!installation.installed || !installation.paid) return Promise.resolve([])
+  const { authority } = parts
+  const { portal } = installation
+  const always = portal.settings.switches.eventRefreshTokens === 'always'
+  const withRefreshToken = always || (happening.withRefreshToken ?? bringsRefreshToken(happening.event))
   const bound = handlers.filter(({ event, offline }) => event === happening.event && !offline)
-  const counts = installation.portal.tally.events
   return Promise.all(
     bound.map(({ id, url, userId }) => {
       const caller = userId === 0 ? happening.userId : userId
-      const form = encodeForm({
-        event: happening.event,
-        event_handler_id: id,
-        data: happening.data,
-        ts: Math.floor(parts.authority.now() / 1000),
-        auth: authOf(parts.authority, installation, { ...happening, ...(caller && { userId: caller }) }),
-      })
-      return parts.sender.send({ event: happening.event, url, form }, counts)
+      const who = { rounds: happening.rounds, withRefreshToken, ...(caller && { userId: caller }) }
+      return post(parts, portal, { id, url }, happening, authOf(authority, installation, who))
     }),
   )
+}
+
+/** The same for an outgoing webhook, which never gets tokens. */
+export function tellWebhook(
+  parts: EventParts,
+  portal: Portal,
+  webhook: OutgoingWebhook,
+  happening: Happening,
+): Promise<Delivery> {
+  const auth = { ...placeOf(parts.authority, portal), application_token: webhook.applicationToken }
+  return post(parts, portal, webhook, happening, auth)
+}
+
+function post(
+  { authority, sender }: EventParts,
+  portal: Portal,
+  { id, url }: { readonly id: number; readonly url: string },
+  { event, data }: Happening,
+  auth: { readonly [name: string]: FormValue },
+): Promise<Delivery> {
+  const ts = Math.floor(authority.now() / 1000)
+  const form = encodeForm(
+    { event, event_handler_id: id, data, ts, auth },
+    portal.settings.switches.nullInEvents,
+  )
+  return sender.send({ event, url, form, memberId: portal.memberId }, portal.tally.events)
 }
 
 /** The `auth` block: with a fresh pair of tokens when a user is behind the happening, else only what identifies. */
 export function authOf(
   authority: Authority,
   installation: Installation,
-  { userId, withRefreshToken = false }: Pick<Happening, 'userId' | 'withRefreshToken'>,
+  {
+    userId,
+    withRefreshToken = false,
+    rounds = ROUNDS,
+  }: { readonly [name in 'userId' | 'withRefreshToken' | 'rounds']?: Happening[name] | undefined },
 ): { readonly [name: string]: FormValue } {
   const { portal, application, applicationToken } = installation
-  const place = {
-    domain: portal.domain,
-    server_endpoint: authority.restUrl,
-    client_endpoint: portal.restUrl,
-    member_id: portal.memberId,
-  }
+  const place = placeOf(authority, portal)
   if (userId === undefined) return { ...place, application_token: applicationToken }
-  const pair = authority.grants.start({ installation, userId }, authority.now())
+  const pair = authority.grants.start({ installation, userId }, authority.now(), rounds)
   const { access_token, expires_in, scope, refresh_token } = authority.answerOf(pair)
   return {
     access_token,
@@ -76,5 +106,14 @@ export function authOf(
     user_id: userId,
     ...(withRefreshToken ? { refresh_token } : {}),
     application_token: applicationToken,
+  }
+}
+
+function placeOf(authority: Authority, portal: Portal): { readonly [name: string]: string } {
+  return {
+    domain: portal.domain,
+    server_endpoint: authority.restUrl,
+    client_endpoint: portal.restUrl,
+    member_id: portal.memberId,
   }
 }

@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import type { Application, Applications } from '../oauth/applications.ts'
 import type { Portal } from '../portal.ts'
+import { OfflineQueue } from './offline-queue.ts'
 import { noRegistrations, type Registrations } from './registrations.ts'
 
 /** An event handler as `event.bind` left it. */
@@ -14,6 +15,8 @@ export interface EventHandler {
   readonly userId: number
   readonly offline: boolean
   readonly connector: string
+  /** For `ONOFFLINEEVENT`: seconds in which it is called once. */
+  readonly minTimeoutSeconds?: number
 }
 
 /** An application living on a portal. */
@@ -33,6 +36,8 @@ export interface Installation {
   /** False: the token endpoint and REST answer with `PAYMENT_REQUIRED`. */
   paid: boolean
   handlers: EventHandler[]
+  /** Its events that wait to be fetched. */
+  readonly offline: OfflineQueue
   readonly registered: Registrations
 }
 
@@ -71,6 +76,7 @@ export class Installations {
       installed,
       paid: true,
       handlers: [],
+      offline: new OfflineQueue(this.#portal.queueHabits),
       registered: noRegistrations(),
     }
     this.#byClient.set(application.clientId, installation)
@@ -82,7 +88,8 @@ export class Installations {
     return [...this.#byClient.values()]
   }
 
-  remove({ application }: Installation): void {
+  remove({ application, offline }: Installation): void {
+    offline.drop()
     this.#byClient.delete(application.clientId)
     this.#removed.add(application.clientId)
   }

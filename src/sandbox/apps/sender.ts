@@ -1,7 +1,9 @@
-import { request as requestHttp } from 'node:http'
-import { request as requestHttps } from 'node:https'
+import { randomInt } from 'node:crypto'
+import { type ClientRequest, Agent as HttpAgent, request as requestHttp } from 'node:http'
+import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { OauthHabits } from '../oauth/habits.ts'
+import { DeliveryLog, type OpenRecord } from './delivery-log.ts'
+import { SlowHandlers, type SlowRule } from './slow-handlers.ts'
 
 /** An event on its way to a handler. */
 export interface OutgoingEvent {
@@ -9,6 +11,8 @@ export interface OutgoingEvent {
   readonly url: string
   /** The form that is posted. */
   readonly form: string
+  /** The portal it comes from, for the log. */
+  readonly memberId?: string
 }
 
 /** How one request to a handler ended. */
@@ -30,57 +34,127 @@ export interface DeliveryCounts {
   lost: number
 }
 
+/** How requests to handlers are sent; the documentation is silent on most of it. */
+export interface SendingHabits extends SlowRule {
+  /** Milliseconds between an event and the request that tells of it. */
+  readonly eventDelayMs: number
+  /** How long a handler may take to answer. */
+  readonly eventTimeoutMs: number
+  /** Requests leave in the order of the events, or each within two seconds at random. Either way side by side. */
+  readonly eventOrder: 'raised' | 'shuffled'
+  /** Connections are used again, which large numbers of events need. */
+  readonly eventKeepAlive: boolean
+  /** How many requests go to one host at once; the others wait for their turn. */
+  readonly eventConnections: number
+}
+
+/** The sandbox's clock, and one that measures. */
+export interface SenderClocks {
+  readonly now: () => number
+  readonly elapsedMs: () => number
+}
+
+const SHUFFLED_WITHIN_MS = 2000
+
 /**
- * Posts events to handlers: one request each, whatever comes of it; redirects are not followed.
+ * Posts events to handlers: one request each, whatever comes of it; redirects are not followed. Handlers that answer
+ * slowly get their next events later.
  *
  * https://apidocs.bitrix24.com/api-reference/events/index.html
  */
 export class EventSender {
-  readonly #habits: OauthHabits
+  readonly log = new DeliveryLog()
+  readonly slow: SlowHandlers
+  readonly #habits: SendingHabits
+  readonly #clocks: SenderClocks
   readonly #closing = new AbortController()
+  readonly #underWay = new Set<ClientRequest>()
+  readonly #http: HttpAgent
+  readonly #https: HttpsAgent
 
-  constructor(habits: OauthHabits) {
+  constructor(habits: SendingHabits, clocks: SenderClocks) {
     this.#habits = habits
+    this.#clocks = clocks
+    this.slow = new SlowHandlers(habits)
+    const pool = { keepAlive: habits.eventKeepAlive, maxSockets: habits.eventConnections }
+    this.#http = new HttpAgent(pool)
+    this.#https = new HttpsAgent(pool)
   }
 
   /** Resolves when the handler has answered or will not; never rejects. */
-  async send(event: OutgoingEvent, counts: Record<string, DeliveryCounts>): Promise<Delivery> {
-    counts[event.event] ??= { delivered: 0, refused: 0, lost: 0 }
-    const count = counts[event.event]!
-    const { event: name, url } = event
+  async send(outgoing: OutgoingEvent, counts: Record<string, DeliveryCounts>): Promise<Delivery> {
+    const { event, url, form, memberId } = outgoing
+    counts[event] ??= { delivered: 0, refused: 0, lost: 0 }
+    const count = counts[event]
+    const raisedAtMs = this.#clocks.now()
+    const record: OpenRecord = { event, url, memberId, raisedAtMs, form, outcome: 'waiting' }
+    this.log.add(record)
     try {
-      const { eventDelayMs, eventTimeoutMs } = this.#habits
-      if (eventDelayMs > 0) await sleep(eventDelayMs, undefined, { signal: this.#closing.signal })
-      const signal = AbortSignal.any([this.#closing.signal, AbortSignal.timeout(eventTimeoutMs)])
-      const status = await post(event, signal)
-      count[status < 300 ? 'delivered' : 'refused'] += 1
-      return { event: name, url, status }
+      const waitMs = this.#waitMs(url)
+      if (waitMs > 0) await sleep(waitMs, undefined, { signal: this.#closing.signal })
+      const status = await this.#post(outgoing, record)
+      record.status = status
+      record.outcome = status < 300 ? 'delivered' : 'refused'
     } catch (error) {
-      count.lost += 1
-      return { event: name, url, error: error instanceof Error ? error.message : String(error) }
+      record.error = error instanceof Error ? error.message : String(error)
+      record.outcome = 'lost'
     }
+    count[record.outcome as keyof DeliveryCounts] += 1
+    const { status, error } = record
+    return { event, url, ...(status !== undefined && { status }), ...(error !== undefined && { error }) }
   }
 
   /** Gives up what is under way. */
   close(): void {
     this.#closing.abort()
+    for (const request of this.#underWay) request.destroy()
+    this.#http.destroy()
+    this.#https.destroy()
   }
-}
 
-function post({ url, form }: OutgoingEvent, signal: AbortSignal): Promise<number> {
-  return new Promise((resolve, reject) => {
+  #waitMs(url: string): number {
+    const { eventDelayMs, eventOrder } = this.#habits
+    return (
+      eventDelayMs + this.slow.delay(url) + (eventOrder === 'shuffled' ? randomInt(SHUFFLED_WITHIN_MS) : 0)
+    )
+  }
+
+  async #post({ url, form }: OutgoingEvent, record: OpenRecord): Promise<number> {
+    this.#closing.signal.throwIfAborted()
     const headers = {
       'Content-Type': 'application/x-www-form-urlencoded',
       'Content-Length': Buffer.byteLength(form),
       'User-Agent': 'Bitrix24 Webhook Engine',
     }
-    const send = url.startsWith('https:') ? requestHttps : requestHttp
-    const request = send(url, { method: 'POST', headers, signal, agent: false }, (response) => {
-      response.resume()
-      response.once('end', () => resolve(response.statusCode ?? 0))
-      response.once('error', reject)
-    })
-    request.once('error', reject)
-    request.end(form)
-  })
+    const request = url.startsWith('https:')
+      ? requestHttps(url, { method: 'POST', headers, agent: this.#https })
+      : requestHttp(url, { method: 'POST', headers, agent: this.#http })
+    this.#underWay.add(request)
+    let startMs = this.#clocks.elapsedMs()
+    let timer: NodeJS.Timeout | undefined
+    try {
+      return await new Promise((resolve, reject) => {
+        request.once('socket', () => {
+          startMs = this.#clocks.elapsedMs()
+          record.sentAtMs = this.#clocks.now()
+          const { eventTimeoutMs } = this.#habits
+          timer = setTimeout(() => request.destroy(new Error('the handler did not answer')), eventTimeoutMs)
+        })
+        request.once('response', (response) => {
+          response.resume()
+          response.once('end', () => resolve(response.statusCode ?? 0))
+          response.once('error', reject)
+          response.once('close', () => reject(new Error('the answer was cut off')))
+        })
+        request.once('error', reject)
+        request.once('close', () => reject(new Error('the connection was closed')))
+        request.end(form)
+      })
+    } finally {
+      clearTimeout(timer)
+      this.#underWay.delete(request)
+      record.tookMs = Math.round(this.#clocks.elapsedMs() - startMs)
+      this.slow.took(url, record.tookMs)
+    }
+  }
 }

@@ -3,6 +3,7 @@ import { isJsonObject } from '../../model/json.ts'
 import { type Entity, entityByType, itemField } from '../entities.ts'
 import { RestFault } from '../errors.ts'
 import { type Condition, idOf, meets, parseFilterKey } from '../filter.ts'
+import { crmChange, note } from '../happenings.ts'
 import { listRows, parseStart, type Sorting } from '../listing.ts'
 import type { Answer, Call, MethodTable } from '../method.ts'
 import type { Row, Table } from '../table.ts'
@@ -35,6 +36,7 @@ function add(call: Call): Answer {
   const id = table.insert(newRow(entity, stored, call.credential.userId, isoTime(call.exchange.startMs)))
   const row = existing(table, id)
   call.portal.wrote('crm.item.add', id, row)
+  note(call, crmChange(entity.name, 'ADD', id))
   return { result: { item: itemRow(entity, row) } }
 }
 
@@ -45,15 +47,17 @@ function update(call: Call): Answer {
   table.update(id, { ...stored, DATE_MODIFY: isoTime(call.exchange.startMs) })
   const row = existing(table, id)
   call.portal.wrote('crm.item.update', id, row)
+  note(call, crmChange(entity.name, 'UPDATE', id))
   return { result: { item: itemRow(entity, row) } }
 }
 
 function remove(call: Call): Answer {
-  const { table } = kindOf(call)
+  const { entity, table } = kindOf(call)
   const id = idParam(call)
   const row = existing(table, id)
   table.remove(id)
   call.portal.wrote('crm.item.delete', id, row)
+  note(call, crmChange(entity.name, 'DELETE', id))
   return { result: [] }
 }
 

@@ -2,6 +2,7 @@ import type { Json, JsonObject } from '../../model/json.ts'
 import { classicField, ENTITIES, type Entity } from '../entities.ts'
 import { RestFault } from '../errors.ts'
 import { type Condition, idOf, parseFilterKey } from '../filter.ts'
+import { crmChange, note } from '../happenings.ts'
 import { listRows, parseStart, type Sorting } from '../listing.ts'
 import { type Answer, type Call, type Method, type MethodTable, param } from '../method.ts'
 import type { Table } from '../table.ts'
@@ -52,6 +53,7 @@ function add(call: Call, entity: Entity): Answer {
   const row = newRow(entity, stored, call.credential.userId, isoTime(call.exchange.startMs))
   const id = tableOf(call, entity).insert(row)
   call.portal.wrote(`crm.${entity.name}.add`, id, row)
+  note(call, crmChange(entity.name, 'ADD', id))
   return { result: id }
 }
 
@@ -64,6 +66,7 @@ function update(call: Call, entity: Entity): Answer {
   const changed = entity.name === 'product' ? 'TIMESTAMP_X' : 'DATE_MODIFY'
   table.update(id, { ...stored, [changed]: isoTime(call.exchange.startMs) })
   call.portal.wrote(`crm.${entity.name}.update`, id, { ...known, ...stored })
+  note(call, crmChange(entity.name, 'UPDATE', id))
   return { result: true }
 }
 
@@ -73,6 +76,7 @@ function remove(call: Call, entity: Entity): Answer {
   const known = table.get(id)
   if (known === undefined || !table.remove(id)) throw notFound()
   call.portal.wrote(`crm.${entity.name}.delete`, id, known)
+  note(call, crmChange(entity.name, 'DELETE', id))
   return { result: true }
 }
 

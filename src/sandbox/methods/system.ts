@@ -56,10 +56,10 @@ function isAllowed({ credential }: Call, scopes: readonly string[]): boolean {
 }
 
 /** https://apidocs.bitrix24.com/api-reference/common/system/feature-get.html */
-function feature({ params }: Call): Answer {
+function feature({ params, portal }: Call): Answer {
   const code = param(params, 'CODE')
   if (typeof code !== 'string' || code === '') throw new RestFault('CODE_EMPTY', 'CODE can not be empty')
-  return { result: { value: code.startsWith('rest_') ? 'Y' : 'N' } }
+  return { result: { value: portal.hasFeature(code) ? 'Y' : 'N' } }
 }
 
 /**

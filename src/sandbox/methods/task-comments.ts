@@ -1,6 +1,7 @@
 import { isJsonObject } from '../../model/json.ts'
 import { RestFault } from '../errors.ts'
 import { idOf } from '../filter.ts'
+import { commentAdded, note } from '../happenings.ts'
 import type { Answer, Call, MethodTable } from '../method.ts'
 import { isoTime } from '../time.ts'
 
@@ -30,6 +31,7 @@ function add(call: Call): Answer {
   }
   const id = call.portal.data.comment.insert(row)
   call.portal.wrote('task.commentitem.add', id, { TITLE: fields.POST_MESSAGE })
+  note(call, commentAdded(id, idOf(task ?? 0)))
   return { result: id }
 }
 

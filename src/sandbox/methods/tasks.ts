@@ -3,6 +3,7 @@ import { isJsonObject } from '../../model/json.ts'
 import { camelName } from '../entities.ts'
 import { RestFault } from '../errors.ts'
 import { type Condition, type FieldType, idOf, parseFilterKey } from '../filter.ts'
+import { note, taskChange } from '../happenings.ts'
 import { listRows, parseStart, type Sorting } from '../listing.ts'
 import { type Answer, type Call, type MethodTable, param } from '../method.ts'
 import type { Row } from '../table.ts'
@@ -59,6 +60,7 @@ function add(call: Call): Answer {
   const row: Row = { ...NEW_TASK, CREATED_BY: user, ...fields, CREATED_DATE: date, CHANGED_DATE: date }
   const id = call.portal.data.task.insert(row)
   call.portal.wrote('tasks.task.add', id, row)
+  note(call, taskChange('ADD', id))
   return { result: { task: taskRow(call, { ...row, ID: String(id) }, undefined) } }
 }
 
@@ -71,6 +73,7 @@ function update(call: Call): Answer {
   }
   const row = task.get(id) ?? {}
   call.portal.wrote('tasks.task.update', id, row)
+  note(call, taskChange('UPDATE', id))
   return { result: { task: taskRow(call, row, undefined) } }
 }
 
@@ -82,6 +85,7 @@ function remove(call: Call): Answer {
   if (row === undefined || !task.remove(id))
     throw new RestFault('1048582', 'Task not found or access denied.')
   call.portal.wrote('tasks.task.delete', id, row)
+  note(call, taskChange('DELETE', id))
   return { result: { task: true } }
 }
 

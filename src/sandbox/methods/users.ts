@@ -2,6 +2,7 @@ import type { Json, JsonObject } from '../../model/json.ts'
 import { isJsonObject } from '../../model/json.ts'
 import { RestFault } from '../errors.ts'
 import { type Condition, type FieldType, idOf, parseFilterKey } from '../filter.ts'
+import { note, userAdded } from '../happenings.ts'
 import { listRows, parseStart } from '../listing.ts'
 import { type Answer, type Call, type MethodTable, param } from '../method.ts'
 import type { Row } from '../table.ts'
@@ -122,6 +123,7 @@ function add(call: Call): Answer {
   if (!row.EMAIL) throw new RestFault('ERROR_CORE', 'Invalid email')
   const id = portal.data.user.insert({ ACTIVE: true, UF_DEPARTMENT: [1], USER_TYPE: 'employee', ...row })
   portal.wrote('user.add', id, row)
+  note(call, userAdded(portal.data.user.get(id) ?? {}))
   return { result: id }
 }
 

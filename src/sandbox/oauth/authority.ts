@@ -86,6 +86,7 @@ export class Authority {
       expired: false,
       installation,
       expiresAtMs: pair.expiresAtMs,
+      rounds: pair.rounds,
     }
   }
 

@@ -18,6 +18,8 @@ export interface Pair {
   readonly access: string
   readonly refresh: string
   readonly refreshUntilMs: number
+  /** How many rounds of event and call the access token still allows, when an event brought it. */
+  readonly rounds?: number
   /** When the access token runs out. */
   expiresAtMs: number
   /** Replaced: a newer pair of its chain took its place. Killed: the application was uninstalled. */
@@ -57,8 +59,8 @@ export class Grants {
     return known === undefined || nowMs > known.untilMs ? undefined : known.grant
   }
 
-  /** The first pair of a new chain. */
-  start(grant: Grant, nowMs: number): Pair {
+  /** The first pair of a new chain; one that goes out in an event has a number of rounds. */
+  start(grant: Grant, nowMs: number, rounds?: number): Pair {
     const pair: Pair = {
       grant,
       access: randomBytes(35).toString('hex'),
@@ -67,6 +69,7 @@ export class Grants {
       refreshUntilMs: nowMs + this.#habits.refreshDays * 86_400_000,
       accessState: 'live',
       refreshLive: true,
+      ...(rounds === undefined ? {} : { rounds }),
     }
     this.#byAccess.set(pair.access, pair)
     this.#byRefresh.set(pair.refresh, pair)

@@ -16,10 +16,6 @@ export interface OauthHabits {
   readonly newFrameFields: boolean
   /** `auth` of a text message that nobody wrote: nothing at all, or what tells the application and the portal. */
   readonly messagesWithoutAuthor: 'empty' | 'application-token'
-  /** Milliseconds between an event and the request that tells of it. */
-  readonly eventDelayMs: number
-  /** How long a handler may take to answer. */
-  readonly eventTimeoutMs: number
 }
 
 /** The likelier choice of each. */
@@ -32,6 +28,4 @@ export const USUAL_OAUTH: OauthHabits = {
   autoConsent: false,
   newFrameFields: true,
   messagesWithoutAuthor: 'empty',
-  eventDelayMs: 0,
-  eventTimeoutMs: 10_000,
 }
