@@ -9,6 +9,7 @@ import { parseWebhook } from './model/webhook.ts'
 import { portalQueries, tokenQueries } from './stores/bound.ts'
 import { bucketLevels } from './stores/bucket-levels.ts'
 import { openStore } from './stores/open.ts'
+import { openSharedBuckets } from './stores/shared-buckets.ts'
 import { folderBeside, unlockStore } from './stores/unlock.ts'
 
 export interface OpenBridgeOptions {
@@ -72,6 +73,10 @@ export async function openBridge(options: OpenBridgeOptions): Promise<Bridge> {
       production: options.production ?? false,
       now: Date.now,
     })
+    const owner = randomUUID()
+    const shared = store.features.shared
+      ? await openSharedBuckets({ store, owner, now: Date.now, log })
+      : undefined
     const { portals, keeper } = createStoredPortals({
       defaultPortal: undefined,
       portalStore: portalQueries(store, secrets),
@@ -80,7 +85,8 @@ export async function openBridge(options: OpenBridgeOptions): Promise<Bridge> {
       spoolFolder: folderBeside(address, 'spool'),
       oauthServers,
       ...authority,
-      owner: randomUUID(),
+      owner,
+      ...(shared === undefined ? {} : { shared }),
       now: Date.now,
       levels: await bucketLevels(store, Date.now, () => log('bucket.unsaved', {})),
       log,
@@ -92,6 +98,7 @@ export async function openBridge(options: OpenBridgeOptions): Promise<Bridge> {
       await portals.close(10_000)
       await keeper.close()
       await transport.close()
+      await shared?.close()
       await store.close()
     }
     const closeOnce = (): Promise<void> => {

@@ -1,16 +1,22 @@
 import type { Lane, LaneOptions } from '../client/lane/lane.ts'
 import { createLane } from '../client/lane/lane.ts'
+import type { SharedCounter } from '../client/lane/places.ts'
 import type { Credential } from '../model/credential.ts'
-import type { RequestLimit } from '../model/limits.ts'
+import { type RequestLimit, STANDARD_LIMIT } from '../model/limits.ts'
 
 /** How lanes are made. */
 export interface LanesOptions {
-  readonly lane: Omit<LaneOptions, 'credential' | 'onRequest' | 'initialLevel' | 'onLevel' | 'onRenamed'>
+  readonly lane: Omit<
+    LaneOptions,
+    'credential' | 'onRequest' | 'initialLevel' | 'onLevel' | 'shared' | 'onRenamed'
+  >
   /** Keeps the level of each portal's request counter over restarts. */
   readonly levels?: {
     load(domain: string, limit: RequestLimit | null | undefined): number
     save(domain: string, level: number): void
   }
+  /** The request counters of portals that other processes call too; without it each is counted here alone. */
+  readonly shared?: { counter(domain: string, limit: RequestLimit): SharedCounter }
   readonly onRequest?: (domain: string, report: Parameters<NonNullable<LaneOptions['onRequest']>>[0]) => void
   readonly now: () => number
   /** A lane that was not asked for in so long, and has nothing to do, is closed; ten minutes. */
@@ -40,20 +46,22 @@ export interface Lanes {
 
 /** Lanes by the domain of their portal. Holds no timer. */
 export function createLanes(options: LanesOptions): Lanes {
-  const { levels, onRequest, now, idleMs = 10 * 60_000 } = options
+  const { levels, shared, onRequest, now, idleMs = 10 * 60_000 } = options
   const lanes = new Map<string, LaneUse & { usedAt: number }>()
   return {
     open(credential, more = {}) {
       const { domain } = credential
       let known = lanes.get(domain)
       if (known === undefined) {
-        const limit = more.limit === undefined ? options.lane.limit : more.limit
+        const asked = more.limit === undefined ? options.lane.limit : more.limit
+        const limit = asked === undefined ? STANDARD_LIMIT : asked
         const lane = createLane({
           ...options.lane,
           credential,
-          ...(limit === undefined ? {} : { limit }),
+          limit,
           ...(more.onRenamed === undefined ? {} : { onRenamed: more.onRenamed }),
-          ...(levels === undefined
+          ...(shared === undefined || !limit ? {} : { shared: shared.counter(domain, limit) }),
+          ...(levels === undefined || shared !== undefined
             ? {}
             : {
                 initialLevel: levels.load(domain, limit),

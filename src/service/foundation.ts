@@ -13,6 +13,7 @@ import { portalQueries, tokenQueries } from '../stores/bound.ts'
 import { bucketLevels } from '../stores/bucket-levels.ts'
 import { openStore } from '../stores/open.ts'
 import type { Secrets } from '../stores/secrets.ts'
+import { openSharedBuckets } from '../stores/shared-buckets.ts'
 import type { Store } from '../stores/store.ts'
 import { folderBeside, unlockStore } from '../stores/unlock.ts'
 
@@ -47,7 +48,8 @@ export interface ServiceOptions {
   readonly onFatal?: (reason: string) => void
 }
 
-const BAD_NEWS = /^(?:install\.refused|portal\.(?:suspended|unsaved)|token\.(?:dead|idle|spool))$/
+const BAD_NEWS =
+  /^(?:install\.refused|portal\.(?:suspended|unsaved)|bucket\.alone|token\.(?:dead|idle|spool))$/
 
 /** Opens store and broker. What was opened stands in `closing`, also when the rest fails. */
 export async function openFoundation(
@@ -107,6 +109,10 @@ export async function openPortals(base: Omit<Foundation, 'portals' | 'transport'
     connections: config.maxInFlight,
     ...authority,
   })
+  const shared = store.features.shared
+    ? await openSharedBuckets({ store, owner: base.owner, now: base.now, log })
+    : undefined
+  closing.push(async () => shared?.close())
   const { portals, keeper } = createStoredPortals({
     defaultPortal: config.portal,
     ...(config.isolated === undefined ? {} : { defaultCredential: parametersCredential(config.isolated) }),
@@ -118,6 +124,7 @@ export async function openPortals(base: Omit<Foundation, 'portals' | 'transport'
     ...authority,
     owner: base.owner,
     now: base.now,
+    ...(shared === undefined ? {} : { shared }),
     levels: await bucketLevels(store, base.now, (error) => logger.warn({ err: error }, 'bucket.unsaved')),
     onRequest: (domain, report) => metrics.request(domain, report),
     onRefresh: (outcome) => metrics.tokens(outcome),

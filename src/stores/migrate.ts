@@ -5,6 +5,7 @@ import { up as embeddedBroker } from './migrations/0002-embedded-broker.ts'
 import { up as portalsAndTokens } from './migrations/0003-portals-and-tokens.ts'
 import { up as deadLetters } from './migrations/0004-dead-letters.ts'
 import { up as eventSources } from './migrations/0006-event-sources.ts'
+import { up as instances } from './migrations/0007-instances.ts'
 import { integer, key, makeTable, time } from './migrations/table.ts'
 
 interface Migration {
@@ -20,6 +21,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { id: 3, name: 'portals-and-tokens', up: portalsAndTokens },
   { id: 4, name: 'dead-letters', up: deadLetters },
   { id: 6, name: 'event-sources', up: eventSources },
+  { id: 7, name: 'instances', up: instances },
 ]
 
 interface MigrationTables {

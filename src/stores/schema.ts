@@ -18,6 +18,7 @@ export interface StoreTables {
   secrets: SecretsTable
   secret_keys: SecretKeysTable
   leases: LeasesTable
+  instances: InstancesTable
   event_cursors: EventCursorsTable
   offline_pumps: OfflinePumpsTable
   dead_letters: DeadLettersTable

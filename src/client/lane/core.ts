@@ -8,6 +8,7 @@ import { type Decision, decide } from './decide.ts'
 import { buildRequest, type LaneRequest, type RequestCall, type Verdict } from './exchange.ts'
 import { badMethod, deadlineExceeded, statusOf, unreachable } from './failures.ts'
 import { createOperatingBudget } from './operating-budget.ts'
+import { Places, type TakenPlaces } from './places.ts'
 import { type LaneSettings, type LaneState, type Plan, plan } from './plan.ts'
 import { createPrediction } from './prediction.ts'
 import { type BucketState, bucketLevel, bucketOverflowed, emptyBucket, takePlace } from './request-bucket.ts'
@@ -29,6 +30,10 @@ export interface CoreOptions {
   readonly newPrefix: () => string
   /** The portal's counter as an earlier process left it; 0 unless known. */
   readonly initialLevel: number
+  /** Set where several processes share the counter; gives 0 to 1. */
+  readonly spread?: () => number
+  /** The portal refused a request because its counter is full. */
+  readonly onOverLimit?: () => void
   readonly now: number
 }
 
@@ -60,6 +65,7 @@ export class LaneCore {
   readonly #operating
   readonly #breaker = createBreaker()
   readonly #prediction = createPrediction()
+  readonly #places: Places | undefined
   #bucket: BucketState
   #inFlight = 0
   #requests = 0
@@ -71,6 +77,7 @@ export class LaneCore {
     this.#options = options
     this.#operating = createOperatingBudget(options.operatingLimitSeconds)
     this.#bucket = { ...emptyBucket(options.now), level: options.initialLevel }
+    if (options.spread !== undefined && options.limit !== null) this.#places = new Places(options.spread)
   }
 
   /** Takes work in; `done` is called once, when all its calls have ended. */
@@ -90,7 +97,7 @@ export class LaneCore {
   }
 
   plan(now: number): Plan {
-    return plan(this.#state(), now)
+    return plan(this.#state(now), now)
   }
 
   /** Takes the picked items out of the queues and a place in the bucket. */
@@ -100,7 +107,11 @@ export class LaneCore {
     const items = picks.map(({ item }) => item)
     const credential = items[0]?.work.options?.credential ?? this.#options.credential
     this.#inFlight++
-    this.countRequest(now)
+    if (this.#places === undefined) this.countRequest(now)
+    else {
+      this.#requests++
+      this.#places.use()
+    }
     return buildRequest(items, credential, this.#options.newPrefix())
   }
 
@@ -108,6 +119,20 @@ export class LaneCore {
   countRequest(now: number): void {
     this.#requests++
     if (this.#options.limit !== null) this.#bucket = takePlace(this.#bucket, this.#options.limit, now)
+  }
+
+  /** The shared counter is being asked, as the plan wants. */
+  asked(): void {
+    this.#places?.asked()
+  }
+
+  /** The shared counter has answered. What it granted counts as used. */
+  placesTaken({ granted, level }: TakenPlaces, now: number): void {
+    const { limit } = this.#options
+    this.#places?.answered(granted, now)
+    if (limit === null) return
+    if (level !== undefined) this.#bucket = { ...this.#bucket, level, at: now }
+    for (let place = 0; place < granted; place++) this.#bucket = takePlace(this.#bucket, limit, now)
   }
 
   /** The portal answered; `verdicts` in the order of `request.calls`. `wallMs` is how long the request took. */
@@ -212,11 +237,12 @@ export class LaneCore {
     }
   }
 
-  #state(): LaneState {
+  #state(now: number): LaneState {
     return {
       queues: this.#room.queues,
       bucket: this.#bucket,
       limit: this.#options.limit,
+      ...(this.#places === undefined ? {} : { held: this.#places.at(now) }),
       inFlight: this.#inFlight,
       turn: this.#requests,
       openUntil: this.#breaker.openUntil,
@@ -267,7 +293,10 @@ export class LaneCore {
         if (this.#options.limit !== null)
           this.#bucket = bucketOverflowed(this.#bucket, this.#options.limit, now)
         else item.readyAt = now + 1000
-        if (![...again.values()].includes('wait-for-bucket')) this.#overLimit++
+        if (![...again.values()].includes('wait-for-bucket')) {
+          this.#overLimit++
+          this.#options.onOverLimit?.()
+        }
         break
       case 'rest-method':
         this.#operating.refused(item.credential, item.methods[index] as string, now)

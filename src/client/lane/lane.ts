@@ -7,6 +7,7 @@ import type { HttpAnswer, Transport } from '../transport.ts'
 import { type CoreOptions, LaneCore, type LaneStats } from './core.ts'
 import { decodeRequest, type LaneRequest } from './exchange.ts'
 import { deadlineExceeded } from './failures.ts'
+import type { SharedCounter } from './places.ts'
 import type { LaneSettings, Plan } from './plan.ts'
 import { createPost } from './post.ts'
 import type { Waiting } from './waiting.ts'
@@ -49,6 +50,8 @@ export interface LaneOptions {
   readonly initialLevel?: number
   /** Hears the level after each request is counted, so that it can be kept for the next process. */
   readonly onLevel?: (level: number) => void
+  /** The portal's request counter, where other processes send requests too. */
+  readonly shared?: SharedCounter
   readonly onRequest?: (report: RequestReport) => void
   /** The portal has a new address; keep it. */
   readonly onRenamed?: (origin: string) => void
@@ -114,6 +117,9 @@ class RunningLane implements Lane {
       portalWaitMs: options.portalWaitMs ?? 300_000,
       maxAttempts: options.maxAttempts ?? 3,
       initialLevel: options.initialLevel ?? 0,
+      ...(options.shared === undefined
+        ? {}
+        : { spread: Math.random, onOverLimit: () => options.shared?.overflowed() }),
       newPrefix: () => `k${randomBytes(6).toString('hex')}_`,
       now: this.#now(),
     }
@@ -186,6 +192,10 @@ class RunningLane implements Lane {
         if (step.ms !== undefined) this.#timer = setTimeout(() => this.#pump(), Math.min(step.ms, 60_000))
         return
       }
+      if (step.kind === 'ask') {
+        this.#ask(step)
+        return
+      }
       const request = this.#core.take(step.picks, this.#now())
       if (this.#limited) this.#options.onLevel?.(this.stats().bucketLevel)
       const going = this.#run(request).finally(() => {
@@ -194,6 +204,15 @@ class RunningLane implements Lane {
       })
       this.#underWay.add(going)
     }
+  }
+
+  #ask({ most, capacity }: Extract<Plan, { kind: 'ask' }>): void {
+    this.#core.asked()
+    const shared = this.#options.shared as SharedCounter
+    void shared.take({ most, capacity }).then((taken) => {
+      this.#core.placesTaken(taken, this.#now())
+      this.#pump()
+    })
   }
 
   async #run(request: LaneRequest): Promise<void> {

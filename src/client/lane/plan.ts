@@ -1,5 +1,6 @@
 import type { Priority } from '../../model/call.ts'
 import type { RequestLimit } from '../../model/limits.ts'
+import type { HeldPlaces } from './places.ts'
 import { type BucketState, bucketWaitMs, freePlaces, safeCapacity } from './request-bucket.ts'
 import type { SourceQueue, Waiting } from './waiting.ts'
 
@@ -13,6 +14,8 @@ export interface LaneState {
   readonly bucket: BucketState
   /** `null`: the portal has no request limit. */
   readonly limit: RequestLimit | null
+  /** Where the counter is shared by several processes: what was granted to this one. */
+  readonly held?: HeldPlaces
   readonly inFlight: number
   /** Counts requests sent; turns the round robin. */
   readonly turn: number
@@ -45,9 +48,11 @@ export interface Pick {
 /** What to do now. `ms` is how long to wait at most; `undefined` means until something happens. */
 export type Plan =
   | { readonly kind: 'send'; readonly picks: readonly Pick[] }
+  /** Ask the shared counter for places, while it stays at or below `capacity`; then plan again. */
+  | { readonly kind: 'ask'; readonly most: number; readonly capacity: number }
   | {
       readonly kind: 'wait'
-      readonly for: 'work' | 'in-flight' | 'portal' | 'bucket' | 'rest' | 'linger'
+      readonly for: 'work' | 'in-flight' | 'portal' | 'bucket' | 'places' | 'rest' | 'linger'
       readonly ms?: number
     }
 
@@ -74,11 +79,9 @@ export function plan(state: LaneState, now: number): Plan {
       : { kind: 'wait', for: 'work' }
   }
 
-  if (state.limit !== null) {
-    // Bulk work that has waited long asks for no reserve, or it would hold up what waits behind it.
-    const fresh = (item: Waiting): boolean => now - item.arrivedAt < state.settings.agingMs
-    const bulkOnly = picks.every(({ item }) => item.priority === 'bulk' && fresh(item))
-    const reserve = bulkOnly ? state.settings.bulkReserve : 0
+  const hasPlace = state.limit === null || (state.held?.free ?? 0) > 0
+  const reserve = reserveFor(state, picks, now)
+  if (state.limit !== null && !hasPlace) {
     const ms = bucketWaitMs(state.bucket, state.limit, now, reserve)
     if (ms > 0) return { kind: 'wait', for: 'bucket', ms }
   }
@@ -88,7 +91,28 @@ export function plan(state: LaneState, now: number): Plan {
     const ms = oldest + lingerMs(state, now) - now
     if (ms > 0) return { kind: 'wait', for: 'linger', ms: Math.ceil(ms) }
   }
+  if (state.held !== undefined && state.limit !== null && !hasPlace) {
+    const { asking, notBefore } = state.held
+    if (asking) return { kind: 'wait', for: 'places' }
+    if (now < notBefore) return { kind: 'wait', for: 'bucket', ms: Math.ceil(notBefore - now) }
+    const capacity = safeCapacity(state.bucket, state.limit, now) - reserve
+    return { kind: 'ask', most: requestsReady(state, picks.length), capacity: Math.max(1, capacity) }
+  }
   return { kind: 'send', picks }
+}
+
+/** Bulk work that has waited long asks for no reserve, or it would hold up what waits behind it. */
+function reserveFor(state: LaneState, picks: readonly Pick[], now: number): number {
+  const fresh = (item: Waiting): boolean => now - item.arrivedAt < state.settings.agingMs
+  const bulkOnly = picks.every(({ item }) => item.priority === 'bulk' && fresh(item))
+  return bulkOnly ? state.settings.bulkReserve : 0
+}
+
+/** Requests that could leave at once, one of which holds so many items. */
+function requestsReady({ queues, inFlight, settings }: LaneState, itemsInOne: number): number {
+  let waiting = 0
+  for (const tier of [queues.urgent, queues.normal, queues.bulk]) for (const { size } of tier) waiting += size
+  return Math.max(1, Math.min(settings.maxInFlight - inFlight, Math.floor(waiting / Math.max(1, itemsInOne))))
 }
 
 /**

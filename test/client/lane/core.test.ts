@@ -30,7 +30,7 @@ function laneCore(portalWaitMs = 300_000): LaneCore {
 
 function send(core: LaneCore, now: number): LaneRequest {
   const plan = core.plan(now)
-  if (plan.kind !== 'send') throw new Error(`the plan is to wait for ${plan.for}`)
+  if (plan.kind !== 'send') throw new Error(`the plan is ${JSON.stringify(plan)}`)
   return core.take(plan.picks, now)
 }
 

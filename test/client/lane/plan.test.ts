@@ -214,7 +214,7 @@ function play({ limit, arrivals, latencies, phase, fates }: Scenario): Run {
     const times = [
       queue[0]?.at,
       ...underWay.map(({ endsAt }) => endsAt),
-      next.ms === undefined ? undefined : now + next.ms,
+      next.kind === 'wait' && next.ms !== undefined ? now + next.ms : undefined,
     ]
     const soonest = Math.min(...times.filter((time) => time !== undefined))
     if (!Number.isFinite(soonest)) break
