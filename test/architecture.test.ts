@@ -59,7 +59,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages that only some files may know, so that each can be exchanged in one place. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
-  undici: /^client\/(?:transport|oauth)\.ts$/,
+  undici: /^client\/(?:transport|oauth|push\/poll)\.ts$/,
   amqplib: /^brokers\/amqp/,
   kysely: /^(?:stores|brokers\/embedded)/,
   libsql: /^stores\/dialects\//,
@@ -77,6 +77,7 @@ const PACKAGES: Readonly<Record<string, RegExp>> = {
 const LONG_FILES: Readonly<Record<string, string>> = {
   'config/fields.ts': 'the table of all settings',
   'client/lane/core.ts': 'one state machine: an item is in exactly one place, and all moves stand together',
+  'client/push/core.ts': 'one state machine: the life of a connection, with all its moves',
   'bridge/commands/consume.ts': 'the life of one delivery from arrival to its one end',
 }
 
