@@ -44,6 +44,11 @@ export function systemFault(code: keyof typeof SYSTEM, description?: string): Re
   return new RestFault(code, description ?? text, status)
 }
 
+/** An argument that is missing or wrong. */
+export function argumentFault(argument: string, description: string): RestFault {
+  return new RestFault('ERROR_ARGUMENT', description, 400, { argument })
+}
+
 /** The portal's plan does not have what a call asks for. */
 export function unlicensed(what: string): RestFault {
   return new RestFault('WRONG_LICENSE', `This feature is not enabled for the current license: ${what}`, 403)

@@ -1,48 +1,68 @@
 import type { Json } from '../../model/json.ts'
+import { isJsonObject } from '../../model/json.ts'
 import type { EventHandler } from '../apps/installations.ts'
 import { installationOf, isAdmin, text } from '../caller.ts'
-import { RestFault, systemFault } from '../errors.ts'
+import { argumentFault, RestFault, systemFault } from '../errors.ts'
+import { idOf } from '../filter.ts'
+import type { FormValue } from '../form.ts'
 import { checkHandlerUrl } from '../handler-url.ts'
-import type { Answer, Call, MethodTable } from '../method.ts'
-
-/** Events that can be subscribed to, in upper case as the portal spells them. */
-const EVENTS = [
-  'ONAPPINSTALL',
-  'ONAPPUPDATE',
-  'ONAPPUNINSTALL',
-  ...['LEAD', 'DEAL', 'CONTACT', 'COMPANY', 'PRODUCT'].flatMap((kind) =>
-    ['ADD', 'UPDATE', 'DELETE'].map((act) => `ONCRM${kind}${act}`),
-  ),
-  'ONTASKADD',
-  'ONTASKUPDATE',
-  'ONTASKDELETE',
-  'ONUSERADD',
-]
+import { type Answer, type Call, type MethodTable, param } from '../method.ts'
+import { eventNames, eventNamesOf, isSubscribable } from './event-names.ts'
 
 /**
- * Subscriptions of an application. Handlers are called for events of its own life; others are kept and listed.
+ * Subscriptions of an application, and the event that it can send itself.
  *
  * https://apidocs.bitrix24.com/api-reference/events/event-bind.html
  */
 export const EVENT_METHODS: MethodTable = {
-  events: { scopes: [], application: true, run: () => ({ result: EVENTS }) },
+  events: { scopes: [], application: true, run: names },
   'event.bind': { scopes: [], application: true, run: bind },
   'event.get': { scopes: [], application: true, run: list },
   'event.unbind': { scopes: [], application: true, run: unbind },
+  'event.test': { scopes: [], application: true, run: test },
+}
+
+function names({ params, credential }: Call): Answer {
+  const scope = param(params, 'SCOPE')
+  if (scope) return { result: [...eventNamesOf(String(scope))] }
+  const full = param(params, 'FULL')
+  return { result: eventNames(full && full !== '0' ? 'all' : { scopes: credential.scopes }) }
 }
 
 function bind(call: Call): Answer {
   const installation = installationOf(call)
   const wanted = subscriptionOf(call, 'binding')
-  if (!EVENTS.includes(wanted.event)) throw new RestFault('ERROR_EVENT_NOT_FOUND', 'Event not found')
+  if (!isSubscribable(wanted.event, call.credential.scopes))
+    throw new RestFault('ERROR_EVENT_NOT_FOUND', 'Event not found')
   if (!wanted.offline) checkHandlerUrl(wanted.url)
+  if (wanted.offline && wanted.event === 'ONOFFLINEEVENT')
+    throw argumentFault('EVENT_TYPE', 'Offline event cannot be registered for this event.')
   const userId = wanted.userId ?? (isAdmin(call) || wanted.offline ? 0 : call.credential.userId)
-  const handler = { ...wanted, userId, id: call.portal.nextHandlerId() }
-  if (installation.handlers.some((known) => isSame(known, handler))) {
+  const id = call.portal.nextHandlerId()
+  const handler = { ...wanted, ...nudging(call, wanted.event), userId, id }
+  if (installation.handlers.some((known) => isSame(known, handler) && known.connector === handler.connector))
     throw new RestFault('ERROR_CORE', 'Unable to set event handler: Handler already binded')
-  }
   installation.handlers.push(handler)
   return { result: true }
+}
+
+/** `options.minTimeout`; other options are dropped. */
+function nudging({ params }: Call, event: string): Pick<EventHandler, 'minTimeoutSeconds'> {
+  const options = param(params, 'options')
+  const seconds = isJsonObject(options) ? param(options, 'minTimeout') : undefined
+  if (event !== 'ONOFFLINEEVENT' || seconds === undefined) return {}
+  return { minTimeoutSeconds: Math.max(0, idOf(seconds)) }
+}
+
+/**
+ * Sends `ONAPPTEST` to the application's own handler for it.
+ *
+ * https://apidocs.bitrix24.com/api-reference/events/test-handler.html
+ */
+function test(call: Call): Answer {
+  const data = { QUERY: call.params as { readonly [name: string]: FormValue }, LANGUAGE_ID: 'en' }
+  call.exchange.hit.note('ONAPPTEST', data, { only: installationOf(call) })
+  return { result: 1 }
 }
 
 /** Without `auth_type` an administrator removes the handlers of all users. */
@@ -51,9 +71,10 @@ function unbind(call: Call): Answer {
   const wanted = subscriptionOf(call, 'unbinding')
   const own = isAdmin(call) ? undefined : call.credential.userId
   const userId = wanted.userId ?? (wanted.offline ? 0 : own)
-  const kept = installation.handlers.filter(
-    (known) => !isSame(known, { ...wanted, userId: userId ?? known.userId }),
-  )
+  const kept = installation.handlers.filter((known) => {
+    const sameConnector = !wanted.offline || known.connector === wanted.connector
+    return !sameConnector || !isSame(known, { ...wanted, userId: userId ?? known.userId })
+  })
   const count = installation.handlers.length - kept.length
   installation.handlers = kept
   return { result: { count } }
@@ -83,14 +104,11 @@ function subscriptionOf(call: Call, act: 'binding' | 'unbinding'): Subscription 
   const userId = text(call, 'auth_type') === '' ? undefined : Number(text(call, 'auth_type'))
   if (event === '') throw missing('EVENT')
   if (type !== 'online' && type !== 'offline') {
-    throw new RestFault('ERROR_ARGUMENT', 'Value must be one of {online|offline}', 400, {
-      argument: 'EVENT_TYPE',
-    })
+    throw argumentFault('EVENT_TYPE', 'Value must be one of {online|offline}')
   }
   const offline = type === 'offline'
   if (offline && !isAdmin(call)) throw denied(`Offline events ${act} requires`)
-  if (userId !== undefined && userId !== call.credential.userId && !isAdmin(call))
-    throw denied(`Event ${act} with AUTH_TYPE requires`)
+  if (!isAdmin(call) && !mayName(call, userId, act)) throw denied(`Event ${act} with AUTH_TYPE requires`)
   const url = offline ? '' : text(call, 'handler')
   if (url === '' && !offline) throw missing('HANDLER')
   return {
@@ -98,23 +116,24 @@ function subscriptionOf(call: Call, act: 'binding' | 'unbinding'): Subscription 
     url,
     userId: offline ? 0 : userId,
     offline,
-    connector: offline ? text(call, 'auth_connector') : '',
+    connector: call.connector,
   }
 }
 
+/** Others than administrators name themselves only; to unbind, by a number and not by its digits. */
+function mayName({ params, credential }: Call, userId: number | undefined, act: string): boolean {
+  if (userId === undefined) return true
+  return userId === credential.userId && (act === 'binding' || typeof param(params, 'auth_type') === 'number')
+}
+
+/** The same but for the connector, which `event.unbind` does not look at for handlers with an address. */
 function isSame(known: EventHandler, wanted: Omit<EventHandler, 'id'>): boolean {
-  const { event, url, userId, offline, connector } = wanted
-  return (
-    known.event === event &&
-    known.url === url &&
-    known.userId === userId &&
-    known.offline === offline &&
-    known.connector === connector
-  )
+  const { event, url, userId, offline } = wanted
+  return known.event === event && known.url === url && known.userId === userId && known.offline === offline
 }
 
 function missing(argument: string): RestFault {
-  return new RestFault('ERROR_ARGUMENT', `Argument '${argument}' is null or empty`, 400, { argument })
+  return argumentFault(argument, `Argument '${argument}' is null or empty`)
 }
 
 function denied(what: string): RestFault {

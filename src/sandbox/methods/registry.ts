@@ -8,6 +8,7 @@ import { DEPARTMENT_METHODS } from './departments.ts'
 import { EVENT_METHODS } from './events.ts'
 import { LIST_METHODS } from './lists.ts'
 import { MESSAGE_METHODS } from './messageservice.ts'
+import { OFFLINE_METHODS } from './offline.ts'
 import { PULL_METHODS } from './pull.ts'
 import { systemMethods } from './system.ts'
 import { TASK_COMMENT_METHODS } from './task-comments.ts'
@@ -18,6 +19,7 @@ const METHODS: MethodTable = {
   batch: BATCH,
   ...systemMethods(() => METHODS),
   ...EVENT_METHODS,
+  ...OFFLINE_METHODS,
   ...USER_METHODS,
   ...DEPARTMENT_METHODS,
   ...CRM_METHODS,
