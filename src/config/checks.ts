@@ -45,6 +45,10 @@ export function missing(values: SettingValues, options: CheckOptions): string[] 
     faults.push(
       'BRIDGE_PORTAL_PARAMETERS needs BRIDGE_REST; give it the REST address of the portal, such as https://portal.example/rest/.',
     )
+  if (Object.keys(values.pages?.addresses ?? {}).length > 0 && values.pagesSecret === undefined)
+    faults.push(
+      'BRIDGE_PAGES names addresses and BRIDGE_PAGES_SECRET is not set; make one with `openssl rand -hex 24` and give it to those pages too.',
+    )
   if (contract !== 'rabbitmq-to-bitrix24' && values.commandQueue === values.replyQueue)
     faults.push(
       `BRIDGE_COMMAND_QUEUE and BRIDGE_REPLY_QUEUE are both "${values.commandQueue}"; replies need a name of their own.`,

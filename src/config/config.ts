@@ -2,7 +2,7 @@ import type { RequestLimit } from '../model/limits.ts'
 import type { Webhook } from '../model/webhook.ts'
 import type { SettingValues } from './fields.ts'
 import type { FirstTokens } from './first-tokens.ts'
-import type { BrokerAddress, HttpAddress, RestRoot } from './kinds.ts'
+import type { BrokerAddress, HttpAddress, PageSources, RestRoot } from './kinds.ts'
 
 /** Commands and replies in our own form. */
 export interface NativeContractConfig {
@@ -41,6 +41,15 @@ export interface RabbitmqToBitrix24ContractConfig {
   readonly strictOrder: boolean
   /** Where the users and tokens of the messages are good. */
   readonly rest: RestRoot | undefined
+}
+
+/** What becomes of the things that happen in portals. */
+export interface EventsConfig {
+  readonly enabled: boolean
+  readonly exchange: string
+  readonly withRaw: boolean
+  readonly budgetMs: number
+  readonly maxFormBytes: number
 }
 
 /** A file of certificates to trust besides the system's. */
@@ -89,6 +98,14 @@ export interface Config {
   readonly oauthServers: readonly string[]
   /** An additional certificate authority: its file, by full path, and the PEM text in it. */
   readonly tlsCa: CertificateAuthority | undefined
+  readonly events: EventsConfig
+  /** Where portals reach the bridge; without a slash at its end. */
+  readonly publicUrl: string | undefined
+  /** File of subscriptions that are applied at start and after installations, as it was written. */
+  readonly subscriptions: string | undefined
+  readonly pages: PageSources | undefined
+  /** Signs what pages elsewhere are told. Secret. */
+  readonly pagesSecret: string | undefined
   readonly ledgerRetentionMs: number
   readonly drainTimeoutMs: number
   readonly maxBodyBytes: number
@@ -131,6 +148,17 @@ export function buildConfig(parts: ConfigParts): Config {
     production: values.production,
     oauthServers: values.oauthServers ?? [],
     tlsCa: parts.tlsCa,
+    events: {
+      enabled: values.events,
+      exchange: values.eventsExchange,
+      withRaw: values.eventsRaw,
+      budgetMs: values.eventsBudget,
+      maxFormBytes: values.eventsMaxBody,
+    },
+    publicUrl: values.publicUrl,
+    subscriptions: values.subscriptions,
+    pages: values.pages,
+    pagesSecret: values.pagesSecret,
     ledgerRetentionMs: values.ledgerRetention * 3_600_000,
     drainTimeoutMs: values.drainTimeout * 1000,
     maxBodyBytes: values.maxBody,

@@ -29,6 +29,8 @@ const CONNECTIONS = 'Connections'
 const PORTALS = 'Portals and secrets'
 const QUEUES = 'Contract and queues'
 const SENDING = 'Calls to the portal'
+const EVENTS = 'Events'
+const PAGES = 'Subscriptions and pages'
 const SERVICE = 'Service'
 
 /** Every setting, once. */
@@ -361,6 +363,83 @@ export const FIELDS = {
     default: '300',
     unit: 'seconds',
     about: 'How long a command waits for an unreachable portal before it is answered with an error.',
+  },
+
+  events: {
+    group: EVENTS,
+    env: 'BRIDGE_EVENTS',
+    flag: '--events <yes>',
+    kind: kind.boolean,
+    default: 'true',
+    defaultFor: { 'bitrix24-bridge': 'false', 'rabbitmq-to-bitrix24': 'false' },
+    about: 'Take what portals post to `/b24/events` and publish it.',
+  },
+  eventsExchange: {
+    group: EVENTS,
+    env: 'BRIDGE_EVENTS_EXCHANGE',
+    flag: '--events-exchange <name>',
+    kind: kind.name,
+    default: 'b24.events',
+    about:
+      'Topic exchange for events; those that no queue is bound for stay on the queue `{exchange}.unrouted`.',
+  },
+  eventsRaw: {
+    group: EVENTS,
+    env: 'BRIDGE_EVENTS_RAW',
+    flag: '--events-raw <yes>',
+    kind: kind.boolean,
+    default: 'false',
+    about: 'Add all fields as the portal posted them, without tokens, to every event.',
+  },
+  eventsBudget: {
+    group: EVENTS,
+    env: 'BRIDGE_EVENTS_BUDGET',
+    flag: '--events-budget <milliseconds>',
+    kind: kind.integer(10, 2000),
+    default: '250',
+    unit: 'milliseconds',
+    about: 'How long the broker may take to confirm an event before it is kept in the store instead.',
+  },
+  eventsMaxBody: {
+    group: EVENTS,
+    env: 'BRIDGE_EVENTS_MAX_BODY',
+    flag: '--events-max-body <bytes>',
+    kind: kind.integer(4096, 16_777_216),
+    default: '1048576',
+    unit: 'bytes',
+    about: 'The largest form that a portal may post.',
+  },
+
+  publicUrl: {
+    group: PAGES,
+    env: 'BRIDGE_PUBLIC_URL',
+    flag: '--public-url <url>',
+    kind: kind.publicUrl,
+    about: 'Where portals and the browsers of their users reach the bridge, such as https://bridge.example.',
+  },
+  subscriptions: {
+    group: PAGES,
+    env: 'BRIDGE_SUBSCRIPTIONS',
+    flag: '--subscriptions <file>',
+    kind: kind.text,
+    about:
+      'YAML file of what is to be bound on portals; applied at start and whenever an application is installed or updated.',
+  },
+  pages: {
+    group: PAGES,
+    env: 'BRIDGE_PAGES',
+    flag: '--pages <pages>',
+    kind: kind.pages,
+    about:
+      'Pages of placements: a folder with a file such as deal-tab.html for each, or names with addresses such as deal-tab=https://app.example/deal, separated by commas.',
+  },
+  pagesSecret: {
+    group: PAGES,
+    env: 'BRIDGE_PAGES_SECRET',
+    flag: '--pages-secret <secret>',
+    kind: kind.secret,
+    secret: true,
+    about: 'Signs what the addresses of `BRIDGE_PAGES` are told of portal, user and placement.',
   },
 
   ledgerRetention: {

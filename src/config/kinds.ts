@@ -187,6 +187,47 @@ export const restRoot: Kind<RestRoot> = {
   show: (value) => `${value.origin}${value.root}/`,
 }
 
+/** An address with https that others are given; plain http only for a sandbox on this machine. No slash at its end. */
+export const publicUrl: Kind<string> = {
+  is: 'an https:// address without query and user name, such as https://bridge.example (http:// only on this machine)',
+  parse: (input) => {
+    const value = publicAddress(input.trim())
+    return value === undefined ? { fault: `must be ${publicUrl.is}` } : { value }
+  },
+  show: String,
+}
+
+/** A folder of pages, and pages that are kept elsewhere by name. */
+export interface PageSources {
+  readonly folder?: string
+  readonly addresses: Readonly<Record<string, string>>
+}
+
+/** A folder, or `name=address` separated by commas; both may stand together. */
+export const pages: Kind<PageSources> = {
+  is: 'a folder, or names with addresses such as deal-tab=https://app.example/deal, separated by commas',
+  parse: (input) => {
+    const parts = input.split(',').map((one) => one.trim())
+    const addresses: Record<string, string> = {}
+    const folders: string[] = []
+    for (const part of parts) {
+      const [, name, address] = /^([a-z\d][a-z\d_-]{0,63})=(https?:.+)$/i.exec(part) ?? []
+      const url = address === undefined ? undefined : publicAddress(address, true)
+      if (name === undefined) folders.push(part)
+      else if (url === undefined) return { fault: `must be ${pages.is}; ${name} has no https:// address` }
+      else addresses[name] = url
+    }
+    const [folder] = folders
+    if (folders.length > 1 || folder === '') return { fault: `must be ${pages.is}` }
+    return { value: { addresses, ...(folder === undefined ? {} : { folder }) } }
+  },
+  show: ({ folder, addresses }) =>
+    [
+      ...(folder === undefined ? [] : [folder]),
+      ...Object.entries(addresses).map(([name, address]) => `${name}=${maskUrl(address)}`),
+    ].join(','),
+}
+
 /** The portal's request limit; `null` is none. */
 export const limits: Kind<RequestLimit | null> = {
   is: 'standard, enterprise, off, or capacity/requests a second such as 50/2',
@@ -215,6 +256,15 @@ export function maskUrl(address: string): string {
   const url = new URL(address)
   const user = url.username === '' ? '' : `${url.username}${url.password === '' ? '' : ':•••'}@`
   return `${url.protocol}//${user}${url.host}${url.pathname}${url.search === '' ? '' : '?•••'}`
+}
+
+function publicAddress(text: string, withQuery = false): string | undefined {
+  const url = URL.canParse(text) ? new URL(text) : undefined
+  if (url === undefined || `${url.username}${url.password}${url.hash}` !== '') return undefined
+  const here = url.hostname === 'localhost' || url.hostname === '[::1]' || /^127\./.test(url.hostname)
+  if (url.protocol !== 'https:' && !(url.protocol === 'http:' && here)) return undefined
+  if (withQuery) return url.href
+  return url.search === '' ? `${url.origin}${url.pathname.replace(/\/+$/, '')}` : undefined
 }
 
 function originOf(text: string): string | undefined {
