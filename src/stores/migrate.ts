@@ -4,8 +4,10 @@ import { up as ledgerAndBuckets } from './migrations/0001-ledger-and-buckets.ts'
 import { up as embeddedBroker } from './migrations/0002-embedded-broker.ts'
 import { up as portalsAndTokens } from './migrations/0003-portals-and-tokens.ts'
 import { up as deadLetters } from './migrations/0004-dead-letters.ts'
+import { up as eventSpool } from './migrations/0005-event-spool.ts'
 import { up as eventSources } from './migrations/0006-event-sources.ts'
 import { up as instances } from './migrations/0007-instances.ts'
+import { up as subscriptions } from './migrations/0008-subscriptions.ts'
 import { integer, key, makeTable, time } from './migrations/table.ts'
 
 interface Migration {
@@ -20,8 +22,10 @@ export const MIGRATIONS: readonly Migration[] = [
   { id: 2, name: 'embedded-broker', up: embeddedBroker },
   { id: 3, name: 'portals-and-tokens', up: portalsAndTokens },
   { id: 4, name: 'dead-letters', up: deadLetters },
+  { id: 5, name: 'event-spool', up: eventSpool },
   { id: 6, name: 'event-sources', up: eventSources },
   { id: 7, name: 'instances', up: instances },
+  { id: 8, name: 'subscriptions', up: subscriptions },
 ]
 
 interface MigrationTables {

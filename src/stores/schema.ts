@@ -1,3 +1,5 @@
+import type { Generated } from 'kysely'
+
 /** The tables as the queries see them. The statements that make them are in `migrations/`. */
 export interface StoreTables {
   ledger: LedgerTable
@@ -18,6 +20,8 @@ export interface StoreTables {
   secrets: SecretsTable
   secret_keys: SecretKeysTable
   leases: LeasesTable
+  subscriptions: SubscriptionsTable
+  event_spool: EventSpoolTable
   instances: InstancesTable
   event_cursors: EventCursorsTable
   offline_pumps: OfflinePumpsTable
@@ -247,6 +251,27 @@ export interface OfflinePumpsTable {
 export interface InstancesTable {
   owner: string
   seen_at: number
+}
+
+/** Events that wait for the broker, in the order in which they came. */
+export interface EventSpoolTable {
+  id: Generated<number>
+  member_id: string
+  event_key: string
+  /** As JSON, without any token. */
+  event: string
+  spooled_at: number
+}
+
+/** What was last applied to each portal, and what of it is bound there by us. */
+export interface SubscriptionsTable {
+  /** `*` for what was last applied to all portals. */
+  member_id: string
+  client_id: string
+  document: string
+  base: string
+  remembered: string
+  applied_at: number
 }
 
 /** The embedded broker's tables; it states its needs itself, in `brokers/embedded/tables.ts`, and the two must match. */

@@ -104,6 +104,7 @@ export async function removePortal(db: Kysely<StoreTables>, memberId: string): P
       'installations',
       'webhooks',
       'portal_aliases',
+      'subscriptions',
     ] as const) {
       await transaction.deleteFrom(table).where('member_id', '=', memberId).execute()
     }

@@ -1,0 +1,28 @@
+import { listApplications, listInstallations } from './queries/applications.ts'
+import { releaseLease, takeLease } from './queries/leases.ts'
+import { findPortal } from './queries/portals.ts'
+import * as subscriptions from './queries/subscriptions.ts'
+import { listTokens } from './queries/tokens.ts'
+import type { Store } from './store.ts'
+
+/** A portal is done in seconds, unless its limits are used up. */
+const LEASE_MS = 5 * 60_000
+
+/** The store as `bridge/events/subscriptions` wants it. `newId` makes owners of leases. */
+export function subscriptionRecords({ db }: Pick<Store, 'db'>, newId: () => string) {
+  return {
+    listApplications: () => listApplications(db),
+    findPortal: (name: string) => findPortal(db, name),
+    listInstallations: (memberId: string) => listInstallations(db, memberId),
+    listTokens: (memberId: string) => listTokens(db, { memberId }),
+    listInstalled: (clientId: string, page: { readonly after: string; readonly limit: number }) =>
+      subscriptions.listInstalled(db, clientId, page),
+    findApplied: (memberId: string, clientId: string) => subscriptions.findApplied(db, memberId, clientId),
+    saveApplied: (applied: Parameters<typeof subscriptions.saveApplied>[1]) =>
+      subscriptions.saveApplied(db, applied),
+    async claim(name: string) {
+      const lease = await takeLease(db, { name, owner: newId(), ttlMs: LEASE_MS })
+      return lease === undefined ? undefined : () => releaseLease(db, lease)
+    },
+  }
+}
