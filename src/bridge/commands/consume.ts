@@ -42,6 +42,10 @@ export interface ConsumeSettings {
   readonly replyAddress: (message: Message) => Address
   /** Queue for copies of what cannot end well. */
   readonly deadQueue: string
+  /** Seals secret headers of what goes there. */
+  readonly seal?: (id: string, text: string) => string
+  /** A command whose end nobody knows goes there too. */
+  readonly keepUnknown?: boolean
   /** Run one command after another, in order of arrival. */
   readonly strictOrder?: boolean
   readonly run?: Pick<RunOptions, 'countLists' | 'maxListBytes'>
@@ -204,7 +208,11 @@ class QueueServer implements CommandConsumer {
         messageId: delivery.message.messageId,
         err: error,
       })
-      await keepDead(this.#settings, delivery, rejected(error))
+      const { failure } = rejected(error)
+      const contract = this.#settings.contract.name
+      const dead = { failure, contract, attempts: 0, unsure: true }
+      // Without a queue that takes it the command comes again, rather than being lost.
+      if (!(await keepDead(this.#settings, delivery, dead))) return false
       delivery.ack()
       return true
     } catch {
@@ -283,7 +291,7 @@ class QueueServer implements CommandConsumer {
     const { contract, now, newId, replyAddress } = this.#settings
     const { message } = delivery
     const { entry, portal } = known
-    const decided = settlement(outcome, command !== undefined)
+    const decided = settlement(outcome, command !== undefined, this.#settings)
     if (decided === 'requeue') {
       await entry?.forget()
       if (isOurTrouble(outcome)) await this.#pause()
@@ -300,7 +308,16 @@ class QueueServer implements CommandConsumer {
     const reply = whole.message.body.length > (this.#settings.maxReplyBytes ?? Infinity) ? smaller() : whole
     if (entry?.begun === true) await this.#remember(entry, outcome, reply)
     await this.#keepForAsker(message, reply)
-    if (decided === 'reply-and-keep') await keepDead(this.#settings, delivery, outcome)
+    if (decided === 'reply-and-keep') {
+      await keepDead(this.#settings, delivery, {
+        failure: outcome.failure,
+        contract: contract.name,
+        portal: portal?.domain ?? command?.portal,
+        method: command?.method,
+        attempts: outcome.attempts,
+        unsure: outcome.kind === 'unknown',
+      })
+    }
     await publishReply(this.#settings, delivery, reply, smaller)
     delivery.ack()
     return this.#report(delivery, command, outcome, portal, known.replayed)

@@ -145,11 +145,12 @@ const CUT_SHORT: Failure = {
   hint: LOOK,
 }
 
-/** Headers that brokers and tracing change from one delivery of a message to the next. */
+/** Headers that brokers, tracing and the way through the dead letters change from one delivery of a message to the next. */
 const CHANGING = new Set(
   (
     'x-death x-first-death-exchange x-first-death-queue x-first-death-reason x-last-death-exchange ' +
-    'x-last-death-queue x-last-death-reason x-delivery-count x-acquired-count traceparent tracestate x-b24-keep-reply'
+    'x-last-death-queue x-last-death-reason x-delivery-count x-acquired-count traceparent tracestate x-b24-keep-reply ' +
+    'x-b24-reason x-b24-queue'
   ).split(' '),
 )
 
@@ -157,7 +158,7 @@ const CHANGING = new Set(
 export function requestHash(message: Message): string {
   const hash = createHash('sha256').update(message.body)
   for (const name of Object.keys(message.headers).sort()) {
-    if (CHANGING.has(name.toLowerCase())) continue
+    if (CHANGING.has(name.toLowerCase()) || name.toLowerCase().startsWith('x-b24-dead-')) continue
     hash.update(`\n${name}=${JSON.stringify(message.headers[name])}`)
   }
   return hash.digest('base64url').slice(0, 24)

@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Address, Broker, Delivery, Message } from '../../brokers/broker.ts'
 import { BridgeError } from '../../model/errors.ts'
-import type { Outcome } from '../../model/outcome.ts'
-import type { KeptReply } from './ledger.ts'
+import type { Failure } from '../../model/outcome.ts'
+import { type DeathNote, markDead } from '../dead/headers.ts'
+import { type KeptReply, requestHash } from './ledger.ts'
 import { replyTrouble } from './settle.ts'
 
 /** What publishing a reply needs. */
@@ -10,7 +11,10 @@ export interface ReplyRoad {
   readonly broker: Broker
   /** Queue for copies of what cannot end well. */
   readonly deadQueue: string
+  /** Seals the secret headers of a letter; without it they are masked, and lost. */
+  readonly seal?: (id: string, text: string) => string
   readonly now: () => number
+  readonly newId: () => string
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
@@ -38,40 +42,61 @@ export async function publishReply(
       ;({ address, message } = smaller())
       continue
     }
-    const headers = {
-      ...message.headers,
-      'x-b24-reason': end === 'keep' ? 'REPLY_UNROUTABLE' : 'REPLY_REFUSED',
-      'x-b24-reply-exchange': address.exchange,
-      'x-b24-reply-routing-key': address.routingKey,
-    }
-    if (await toDead(road, { ...message, headers }, delivery)) return
+    const note = { ...(end === 'keep' ? UNROUTABLE : REFUSED), kind: 'reply', replyAddress: address } as const
+    if (await toDead(road, message, note, delivery)) return
     // Not even our own queue takes it; an operator has to mend something. Meanwhile the command stays in hand.
     if (end !== 'refused') await sleep(10_000)
   }
 }
 
-/** Keeps the message as it came, with the reason beside it, for people to look at. A `token` header is masked. */
-export async function keepDead(road: ReplyRoad, delivery: Delivery, outcome: Outcome): Promise<void> {
-  const { message } = delivery
-  const secret = 'token' in message.headers ? { token: '•••' } : {}
-  const headers = {
-    ...message.headers,
-    ...secret,
-    'x-b24-reason': outcome.failure?.code ?? 'UNKNOWN',
-    'x-b24-queue': delivery.queue,
-  }
-  await toDead(road, { ...message, headers }, delivery)
+/** What is known of a command that is set aside. */
+export interface DeadCommand {
+  readonly failure: Failure | undefined
+  readonly contract: string
+  readonly portal?: string | undefined
+  readonly method?: string | undefined
+  readonly attempts: number
+  /** The portal may have carried it out. */
+  readonly unsure: boolean
+}
+
+/**
+ * Keeps the message as it came, with the reason beside it, for people to look at and to send again. A `token` header is
+ * sealed. True when the dead letter queue has it.
+ */
+export function keepDead(road: ReplyRoad, delivery: Delivery, dead: DeadCommand): Promise<boolean> {
+  const { failure, ...known } = dead
+  const { code: reason = 'UNKNOWN', description, hint } = failure ?? {}
+  return toDead(road, delivery.message, { ...known, kind: 'command', reason, description, hint }, delivery)
+}
+
+const UNROUTABLE = {
+  reason: 'REPLY_UNROUTABLE',
+  description: 'No queue takes the reply at the address where it was to go.',
+  hint: 'Create the queue or mend reply_to, then send the reply again.',
+}
+const REFUSED = {
+  reason: 'REPLY_REFUSED',
+  description: 'The queue of the reply refused it for five minutes.',
+  hint: 'Make room in the queue, then send the reply again.',
 }
 
 /** True when the dead letter queue has it; false when there is no such queue, or it has refused it for five minutes. */
-async function toDead(road: ReplyRoad, message: Message, delivery: Delivery): Promise<boolean> {
+async function toDead(
+  road: ReplyRoad,
+  message: Message,
+  note: DeathNote,
+  delivery: Delivery,
+): Promise<boolean> {
+  const { now, newId, seal } = road
+  const letter = markDead(message, note, delivery, { now: now(), newId, seal, hash: requestHash })
   const taken =
-    (await offer(road, { exchange: '', routingKey: road.deadQueue }, message, delivery)) === 'taken'
+    (await offer(road, { exchange: '', routingKey: road.deadQueue }, letter, delivery)) === 'taken'
   road.log(taken ? 'dead.kept' : 'dead.refused', {
     queue: delivery.queue,
     deadQueue: road.deadQueue,
     messageId: message.messageId,
-    reason: message.headers['x-b24-reason'],
+    reason: note.reason,
   })
   return taken
 }

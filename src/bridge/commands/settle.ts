@@ -15,17 +15,22 @@ export type Settlement =
  *
  * | how the command ended | settlement |
  * | --- | --- |
- * | done, failed, unknown | reply |
+ * | done, failed | reply |
+ * | unknown | reply; with `keepUnknown` reply-and-keep |
  * | could not be parsed | reply-and-keep |
  * | withdrawn unsent: we shut down | requeue |
  * | withdrawn unsent: the store or the broker is away | requeue, after a pause |
  * | the program itself failed | kept among the dead letters with the stack in the log, no reply |
  */
-export function settlement(outcome: Outcome, parsed: boolean): Settlement {
+export function settlement(
+  outcome: Outcome,
+  parsed: boolean,
+  { keepUnknown = false }: { readonly keepUnknown?: boolean } = {},
+): Settlement {
   if (!parsed) return 'reply-and-keep'
   const code = outcome.failure?.code
   if (outcome.attempts === 0 && code !== undefined && WITHDRAWN.has(code)) return 'requeue'
-  return 'reply'
+  return outcome.kind === 'unknown' && keepUnknown ? 'reply-and-keep' : 'reply'
 }
 
 const WITHDRAWN = new Set([

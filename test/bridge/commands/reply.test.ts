@@ -26,6 +26,7 @@ async function road(refuse: (address: Address, message: Message) => BrokerError 
     deadQueue: 'dead',
     // A minute passes between two looks at the clock: five minutes of trouble take six tries.
     now: () => (now += 60_000),
+    newId: () => 'letter-1',
     log: () => undefined,
   }
   const close = async (): Promise<void> => {

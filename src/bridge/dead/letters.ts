@@ -1,0 +1,61 @@
+import type { DeadLetter, LetterContent, LetterFilter, LetterPage } from '../../model/dead-letter.ts'
+import { refuseLetter } from './refusals.ts'
+import { type RetryOptions, type RetryParts, retryLetter, type Sent } from './retry.ts'
+import { type RetriedMany, type RetryManyOptions, retryMany } from './retry-many.ts'
+
+/** A letter with the message in it. */
+export interface WholeLetter {
+  readonly letter: DeadLetter
+  readonly content: LetterContent
+}
+
+/** Dead letters for operators: what the command line and the routes of HTTP work with. */
+export interface DeadLetters {
+  list(filter: LetterFilter, page: { readonly after?: string; readonly limit: number }): Promise<LetterPage>
+  count(filter: LetterFilter): Promise<number>
+  /** Throws `LETTER_UNKNOWN`. */
+  show(id: string): Promise<WholeLetter>
+  /** See `retryLetter`. */
+  retry(id: string, options: RetryOptions): Promise<Sent>
+  /** See `retryMany`. */
+  retryMany(filter: LetterFilter, options: RetryManyOptions): Promise<RetriedMany>
+  /** Forgets a letter for good. Throws `LETTER_UNKNOWN`. */
+  drop(id: string, by: string): Promise<void>
+  /** Every letter that fits, the oldest first, read as it is asked for. */
+  each(filter: LetterFilter): AsyncIterable<WholeLetter>
+}
+
+const PAGE = 100
+
+export function createDeadLetters(parts: RetryParts): DeadLetters {
+  const { store, log } = parts
+  return {
+    list: (filter, page) => store.list(filter, page),
+    count: (filter) => store.count(filter),
+    async show(id) {
+      const letter = await store.find(id)
+      const content = letter && (await store.content(id))
+      if (letter === undefined || content === undefined) throw refuseLetter('LETTER_UNKNOWN')
+      return { letter, content }
+    },
+    retry: (id, options) => retryLetter(parts, id, options),
+    retryMany: (filter, options) => retryMany(parts, filter, options),
+    async drop(id, by) {
+      if (!(await store.drop(id))) throw refuseLetter('LETTER_UNKNOWN')
+      log('dead.dropped', { letter: id, by })
+    },
+    async *each(filter) {
+      for (let after: string | undefined; ; ) {
+        const page = { limit: PAGE, order: 'oldest' as const }
+        const { letters, next } = await store.list(filter, after === undefined ? page : { ...page, after })
+        for (const letter of letters) {
+          const content = await store.content(letter.id)
+          // Dropped meanwhile.
+          if (content !== undefined) yield { letter, content }
+        }
+        if (next === undefined) return
+        after = next
+      }
+    },
+  }
+}

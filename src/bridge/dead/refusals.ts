@@ -1,0 +1,54 @@
+import { CommandError } from '../../model/errors.ts'
+
+interface Refusal {
+  readonly status: number
+  readonly description: string
+  readonly hint: string
+}
+
+/** Why a letter is not shown or not sent; the one table. */
+export const LETTER_REFUSALS = {
+  FILTER_INVALID: {
+    status: 400,
+    description: 'The filter is not written as it must be.',
+    hint: 'There are state, reason, portal, method, queue, since, until, after, limit; moments are written like 2026-11-22T10:00:00Z.',
+  },
+  EDIT_INVALID: {
+    status: 400,
+    description: 'What is to be done is not written as it must be.',
+    hint: 'A JSON object with newId, queue, by and edit (body, method, params, headers); for many: filter, ratePerSecond, limit, dryRun, newId.',
+  },
+  LETTER_UNKNOWN: {
+    status: 404,
+    description: 'No dead letter has this id.',
+    hint: 'It was dropped, is older than BRIDGE_DEAD_RETENTION, or was never here.',
+  },
+  LETTER_UNSURE: {
+    status: 409,
+    description: 'The portal may have carried this command out; sent again it could happen twice.',
+    hint: 'Look in Bitrix24. If it did not happen, retry it under a new id; if it did, drop the letter.',
+  },
+  LETTER_WITHOUT_QUEUE: {
+    status: 409,
+    description: 'Nobody knows from which queue this message came.',
+    hint: 'Name the queue where it is to go.',
+  },
+  LETTER_BUSY: {
+    status: 409,
+    description: 'Somebody else is sending this letter again at this moment.',
+    hint: 'Look at the letter in a minute.',
+  },
+  DEAD_LETTERS_IN_QUEUE: {
+    status: 409,
+    description: 'Dead letters stay in their queue here, where only tools of the broker can look at them.',
+    hint: 'Set BRIDGE_DEAD_LETTERS=store to have the service collect them from the queue.',
+  },
+} as const satisfies Readonly<Record<string, Refusal>>
+
+export type LetterRefusalCode = keyof typeof LETTER_REFUSALS
+
+/** The error to throw for a refusal of the table. */
+export function refuseLetter(code: LetterRefusalCode): CommandError {
+  const { description, ...rest } = LETTER_REFUSALS[code]
+  return new CommandError(code, description, rest)
+}
