@@ -60,6 +60,7 @@ export function actPush(push: PortalPush, action: PushAction): PushOutcome {
   switch (action.do) {
     case 'send': {
       const { moduleId = 'application', command, params = [], expiry } = action
+      if (typeof command !== 'string') throw new Error('a message has a command')
       return midOf(
         push.publish([ownerOf(action)], {
           moduleId,
@@ -70,11 +71,7 @@ export function actPush(push: PortalPush, action: PushAction): PushOutcome {
       )
     }
     case 'cut':
-      for (const connection of push.connections.all()) {
-        if (action.code === undefined) connection.drop()
-        else connection.end({ code: action.code, text: action.reason ?? '' })
-      }
-      return {}
+      return cut(push, action)
     case 'silence':
       for (const connection of push.connections.all()) connection.silence()
       return {}
@@ -101,14 +98,19 @@ export function pushState({ connections, record }: PortalPush): PushState {
   }
 }
 
+/** A refusal of long polling is written as one of a WebSocket. */
+function cut(push: PortalPush, { code, reason = '' }: { code?: number; reason?: string }): PushOutcome {
+  push.connections.endAll((connection) => {
+    if (code === undefined) connection.drop()
+    else connection.end({ code, text: reason })
+  })
+  return {}
+}
+
 /** Connections end when the message is surely on its way. */
 function restart(push: PortalPush): PushOutcome {
   const message = tellAll(push, 'server_restart')
-  const listeners = push.connections.all()
-  const drop = () => {
-    for (const connection of listeners) connection.drop()
-  }
-  setTimeout(drop, push.habits.pushBufferMs + 50).unref()
+  setTimeout(() => push.close(), push.habits.pushBufferMs + 50).unref()
   return midOf(message)
 }
 

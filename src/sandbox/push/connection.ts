@@ -67,4 +67,11 @@ export class Connections {
   all(): Connection[] {
     return [...this.#open]
   }
+
+  /** Ends those that are open now, as `end` does it to one. */
+  endAll(end: (connection: Connection) => void): void {
+    const open = this.all()
+    this.#open.clear()
+    for (const connection of open) end(connection)
+  }
 }

@@ -109,7 +109,7 @@ export class PortalPush implements Keeper {
 
   /** Ends all connections. */
   close(): void {
-    for (const connection of this.connections.all()) connection.drop()
+    this.connections.endAll((connection) => connection.drop())
   }
 
   #textOf({ moduleId, command, params }: Publication): JsonObject {
