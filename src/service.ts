@@ -10,7 +10,7 @@ import { readiness } from './http/readiness.ts'
 import { createHttpServer } from './http/server.ts'
 import { maskSecrets, maskWebhook } from './model/webhook.ts'
 import { serveCommands } from './service/commands.ts'
-import { createEvents } from './service/events.ts'
+import { createEvents, type Events } from './service/events.ts'
 import {
   certificates,
   type Foundation,
@@ -86,8 +86,8 @@ async function start(
     base.portals.list().map(({ domain, lane }) => ({ domain, stats: lane.stats() }))
   metrics.gauges(() => ({ lanes: lanes(), broker: broker.state(), inHand: consumer?.inHand ?? 0 }))
 
-  const events = createEvents(base)
-  const installs = openInstalls(base)
+  const installs = openInstalls(base, (memberId) => events.forget(memberId))
+  const events: Events = createEvents(base, installs)
   const http = createHttpServer({
     host: config.http.host,
     port: config.http.port,
@@ -102,6 +102,9 @@ async function start(
       commandQueue: chosen.contract.name === 'native' ? chosen.commandQueue : undefined,
     }),
     installs,
+    ...(config.events.enabled
+      ? { events: { intake: events.intake, maxFormBytes: config.events.maxFormBytes } }
+      : {}),
     health: () =>
       readiness({ broker, draining, serving: consumer !== undefined, storeTrouble: remembering.trouble() }),
     metrics,
@@ -111,7 +114,7 @@ async function start(
   // Probes are answered before the broker is: a bridge that waits for it is alive, and not ready.
   const { url } = await http.listen()
   logger.info({ url }, 'service.listening')
-  if (chosen.contract.name === 'native') await events.start()
+  if (config.events.enabled) await events.start()
   const served = await serveCommands(base, chosen, ledger)
   consumer = served
   logger.info({ url, queue: chosen.commandQueue }, 'service.ready')
@@ -138,13 +141,14 @@ async function start(
   }
 }
 
-function openInstalls(base: Foundation): Installs {
+function openInstalls(base: Foundation, onChange: (memberId: string) => void): Installs {
   const { config, store, secrets } = base
   return createInstalls({
     ...base,
     ...certificates(config),
     store: installRecords(store.db, secrets),
     servers: config.oauthServers,
+    onChange,
   })
 }
 

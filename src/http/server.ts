@@ -3,13 +3,14 @@ import { setMaxListeners } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { createNativeContract } from '../bridge/contracts/native.ts'
+import type { EventIntake } from '../bridge/events/intake.ts'
 import type { Installs } from '../bridge/installs/installs.ts'
 import { ConfigError } from '../model/errors.ts'
 import { maskSecrets } from '../model/webhook.ts'
 import { createCommandGuard, isAllowedHost, isAllowedOrigin, TURNED_AWAY } from './access.ts'
 import { addAdminRoutes } from './admin.ts'
 import { addCommandRoutes, type CommandDoor } from './commands.ts'
-import { addLifeCycleRoute } from './events.ts'
+import { addEventRoute, addLifeCycleRoute } from './events.ts'
 import { addHealthRoutes, type HealthReport } from './health.ts'
 import { addInstallRoute } from './install.ts'
 import type { Metrics } from './metrics.ts'
@@ -38,6 +39,8 @@ export interface HttpServerOptions {
   readonly commands: CommandDoor
   /** How applications come to portals; without it there are no such routes. */
   readonly installs?: Installs
+  /** What portals post when something happened; without it there is no such route. */
+  readonly events?: { readonly intake: EventIntake; readonly maxFormBytes: number }
   /** Address of the portals' `BX24` library, for the installer page; that of the cloud unless set. */
   readonly bx24Script?: string
   readonly health: () => HealthReport
@@ -156,6 +159,7 @@ function buildServer(options: HttpServerOptions, { isClosing, over }: Closing): 
     addLifeCycleRoute(server, routes)
     addAdminRoutes(server, { installs, guard })
   }
+  if (options.events !== undefined) addEventRoute(server, { ...options.events, now: Date.now, refuse })
   addCommandRoutes(server, {
     door: commands,
     runs: createRuns({

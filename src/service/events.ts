@@ -1,20 +1,67 @@
+import { createEventIntake, type EventIntake, type EventIntakeOptions } from '../bridge/events/intake.ts'
 import { createEventOutlet, type EventOutlet, eventTopology } from '../bridge/events/outlet.ts'
+import { createDurableOutlet } from '../bridge/events/spool.ts'
+import { createEventVerifier } from '../bridge/events/verify.ts'
+import type { Installs } from '../bridge/installs/installs.ts'
+import { eventRecords } from '../stores/events.ts'
 import type { Foundation } from './foundation.ts'
 
 /** The reverse road, as the other parts of the service see it. */
 export interface Events {
   readonly outlet: EventOutlet
+  /** Takes what portals post, from the beginning; before `start` it goes to the store. */
+  readonly intake: EventIntake
+  /** What is stored of a portal has changed. */
+  readonly forget: (memberId: string) => void
   /** Makes the exchange and begins to fetch, to listen and to drain. Waits for a broker that is away. */
   start(): Promise<void>
 }
 
+/** What others want to know of events as they come; see `EventIntakeOptions`. */
+export type EventHooks = Pick<EventIntakeOptions, 'onOfflineNudge' | 'onLost'>
+
 /** Puts the parts together that bring what happens in portals onto a queue. Does no I/O before `start`. */
-export function createEvents({ broker, unlessStopped }: Foundation): Events {
-  const outlet = createEventOutlet({ broker })
+export function createEvents(
+  base: Foundation,
+  installs: Pick<Installs, 'takeEvent'>,
+  hooks: EventHooks = {},
+): Events {
+  const { broker, config, store, secrets, logger, log, owner, now, newId, unlessStopped, closing } = base
+  const { exchange, withRaw, budgetMs } = config.events
+  const outlet = createEventOutlet({ broker, exchange })
+  const records = eventRecords(store.db, secrets, now)
+  const verifier = createEventVerifier(records.cards, now)
+  const durable = createDurableOutlet({
+    outlet,
+    brokerState: () => broker.state(),
+    store: records.spool,
+    owner,
+    now,
+    budgetMs,
+    onLost: ({ memberId }) => hooks.onLost?.(memberId),
+    log,
+  })
+  closing.push(() => durable.close())
+  const intake = createEventIntake({
+    ...hooks,
+    verifier,
+    outlet: durable,
+    installs,
+    now,
+    newId,
+    withRaw,
+    onTaken(result, event) {
+      if (event !== undefined && logger.isLevelEnabled('debug'))
+        logger.debug({ result, event: event.event, member: event.memberId, key: event.key }, 'event.taken')
+    },
+  })
   return {
     outlet,
+    intake,
+    forget: (memberId) => verifier.forget(memberId),
     async start() {
-      await unlessStopped(broker.declare(eventTopology()))
+      await unlessStopped(broker.declare(eventTopology(exchange, config.topology)))
+      await durable.start()
     },
   }
 }

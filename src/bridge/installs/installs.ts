@@ -21,6 +21,14 @@ export interface Installed {
   readonly report: InstallReport
 }
 
+/** Whose life an event told of. */
+export interface LifeCycleSubject {
+  readonly memberId: string
+  readonly clientId: string
+  /** Not said of an application that is gone. */
+  readonly domain?: string
+}
+
 /** What the browser brought back from a portal. */
 export interface AuthorizationAnswer {
   readonly code: string
@@ -41,8 +49,8 @@ export interface Installs {
   finish(answer: AuthorizationAnswer): Promise<Installed>
   /** The form that a portal posts into the frame of the installer page, or an event posted to the same address. */
   takePage(posted: { readonly query: string; readonly body: string }): Promise<Installed | 'event'>
-  /** `ONAPPINSTALL`, `ONAPPUPDATE` or `ONAPPUNINSTALL`. */
-  takeEvent(body: string): Promise<void>
+  /** `ONAPPINSTALL`, `ONAPPUPDATE` or `ONAPPUNINSTALL`; whose it was. */
+  takeEvent(body: string): Promise<LifeCycleSubject>
   /** Tokens that an operator gives, for a portal that is known or, with its domain, a new one. */
   setTokens(portal: string, given: GivenTokens): Promise<Installed>
   /**
@@ -127,7 +135,7 @@ export function createInstalls(options: InstallsOptions): Installs {
     return check(way, install)
   }
 
-  async function takeEvent(body: string): Promise<void> {
+  async function takeEvent(body: string): Promise<LifeCycleSubject> {
     const happened = parseLifeCycle(body)
     if (happened.event !== 'ONAPPUNINSTALL') {
       const install = await verifyClaim(verifier, happened.claim)
@@ -138,7 +146,8 @@ export function createInstalls(options: InstallsOptions): Installs {
         const code = error instanceof BridgeError ? error.code : 'INTERNAL_ERROR'
         log('install.unchecked', { memberId: install.portal.memberId, code })
       })
-      return
+      const { clientId } = install.installation
+      return { memberId: install.portal.memberId, clientId, domain: install.portal.domain }
     }
     const { memberId, applicationToken, clean } = happened
     const clientId = (await store.findApplicationToken(memberId, applicationToken))?.clientId
@@ -147,6 +156,7 @@ export function createInstalls(options: InstallsOptions): Installs {
     await store.uninstall({ memberId, clientId, clean, reason, now: now() })
     onChange?.(memberId)
     log('install.removed', { memberId, clientId, clean })
+    return { memberId, clientId }
   }
 
   async function known(name: string): Promise<KnownPortal> {

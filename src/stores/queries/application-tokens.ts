@@ -23,7 +23,7 @@ export async function addApplicationToken(
     .insertInto('application_tokens')
     .values({
       member_id: token.memberId,
-      fingerprint: fingerprint(secrets, token.memberId, token.token),
+      fingerprint: applicationTokenFingerprint(secrets, token.memberId, token.token),
       created_at: now,
       ...values,
     })
@@ -43,7 +43,7 @@ export async function findApplicationToken(
     .selectFrom('application_tokens')
     .selectAll()
     .where('member_id', '=', memberId)
-    .where('fingerprint', '=', fingerprint(secrets, memberId, token))
+    .where('fingerprint', '=', applicationTokenFingerprint(secrets, memberId, token))
     .executeTakeFirst()
   if (row === undefined) return undefined
   return { memberId, label: row.label, ...(row.client_id === null ? {} : { clientId: row.client_id }) }
@@ -68,6 +68,22 @@ export async function listApplicationTokens(
   }))
 }
 
+/** What all tokens of a portal are recognised by, for those who compare many. */
+export async function listTokenFingerprints(
+  db: Kysely<StoreTables>,
+  memberId: string,
+): Promise<{ readonly fingerprint: string; readonly clientId?: string }[]> {
+  const rows = await db
+    .selectFrom('application_tokens')
+    .select(['fingerprint', 'client_id'])
+    .where('member_id', '=', memberId)
+    .execute()
+  return rows.map(({ fingerprint, client_id: clientId }) => ({
+    fingerprint,
+    ...(clientId === null ? {} : { clientId }),
+  }))
+}
+
 /** A token stops to prove anything. */
 export async function removeApplicationToken(
   db: Kysely<StoreTables>,
@@ -78,10 +94,11 @@ export async function removeApplicationToken(
   await db
     .deleteFrom('application_tokens')
     .where('member_id', '=', memberId)
-    .where('fingerprint', '=', fingerprint(secrets, memberId, token))
+    .where('fingerprint', '=', applicationTokenFingerprint(secrets, memberId, token))
     .execute()
 }
 
-function fingerprint(secrets: Secrets, memberId: string, token: string): string {
+/** What is kept of a token: it tells the token again, and nothing leads back to it. */
+export function applicationTokenFingerprint(secrets: Secrets, memberId: string, token: string): string {
   return secrets.fingerprint(JSON.stringify(['application_token', memberId, token]))
 }

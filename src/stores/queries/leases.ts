@@ -67,6 +67,16 @@ export async function releaseLease(
     .execute()
 }
 
+/** Gives back whatever this owner holds under the name. */
+export async function releaseOwnLease(db: Kysely<StoreTables>, name: string, owner: string): Promise<void> {
+  await db
+    .updateTable('leases')
+    .set({ owner: '', until: 0 })
+    .where('name', '=', name)
+    .where('owner', '=', owner)
+    .execute()
+}
+
 async function findOwn(db: Kysely<StoreTables>, name: string, owner: string): Promise<Lease | undefined> {
   return db
     .selectFrom('leases')

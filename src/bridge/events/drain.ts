@@ -1,0 +1,55 @@
+import type { PortalEvent } from '../../model/event.ts'
+import { isHopeless } from './hopeless.ts'
+import type { EventSpoolStore } from './store.ts'
+
+/** What a drain works with. */
+export interface DrainParts {
+  readonly store: Pick<EventSpoolStore, 'oldest' | 'remove'>
+  readonly publish: (event: PortalEvent) => Promise<void>
+  /** Publications still under way of events that are in the store too, by key. */
+  readonly late: ReadonlyMap<string, Promise<unknown>>
+  readonly goOn: () => boolean
+  /** The right to drain, for longer; false when another process has it. */
+  readonly renew: () => Promise<boolean>
+  /** An event that no broker could carry has been given up. */
+  readonly onLost: (event: PortalEvent, error: unknown) => void
+  readonly onTrouble: (error: unknown) => void
+}
+
+/** Events published at once, in one order. */
+const WINDOW = 500
+
+/**
+ * Publishes what waits, the oldest first, window by window: one is over before the next begins. Events leave the store
+ * after they were confirmed, so that a crash repeats the window, with the same message ids. A broker that fails in the
+ * middle has taken none or the first ones: messages on one channel stay in order.
+ */
+export async function drainSpool(parts: DrainParts): Promise<'empty' | 'stopped'> {
+  const { store, publish, late, goOn, renew, onLost, onTrouble } = parts
+  while (goOn() && (await renew())) {
+    const rows = await store.oldest(WINDOW)
+    if (rows.length === 0) return 'empty'
+    const pending = rows.flatMap(({ event }) => late.get(event.key) ?? [])
+    if (pending.length > 0) {
+      // It may be at the broker already, and then goes away by itself.
+      await Promise.allSettled(pending)
+      continue
+    }
+    const outcomes = await Promise.allSettled(rows.map(({ event }) => publish(event)))
+    const done: number[] = []
+    let trouble: unknown
+    for (const [index, outcome] of outcomes.entries()) {
+      const { id, event } = rows[index] as (typeof rows)[number]
+      if (outcome.status === 'fulfilled') done.push(id)
+      else if (isHopeless(outcome.reason)) {
+        onLost(event, outcome.reason)
+        done.push(id)
+      } else trouble ??= outcome.reason
+    }
+    await store.remove(done)
+    if (trouble === undefined) continue
+    onTrouble(trouble)
+    return 'stopped'
+  }
+  return 'stopped'
+}
