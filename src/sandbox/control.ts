@@ -1,12 +1,16 @@
 import type { AppAction, AppOutcome } from './apps/actions.ts'
+import type { EventRecord } from './apps/delivery-log.ts'
+import type { OutgoingWebhookOptions } from './apps/outgoing-webhooks.ts'
 import type { Trigger, TriggerOutcome } from './apps/triggers.ts'
 import type { PortalWork } from './apps/work.ts'
+import type { DataChange, DataChangeOutcome } from './data-changes.ts'
 import type { Fault } from './faults.ts'
 import type { Application, ApplicationOptions } from './oauth/applications.ts'
 import type { OauthStats } from './oauth/tally.ts'
 import type { PortalChanges } from './portal.ts'
 import type { PushAction, PushOutcome, PushState } from './push/actions.ts'
 import { type HttpAnswer, htmlAnswer, plainAnswer } from './respond.ts'
+import type { SenderNodes } from './sender-nodes.ts'
 import type { SandboxStats } from './stats.ts'
 
 /** Who a portal is and where. */
@@ -18,6 +22,15 @@ export interface PortalIdentity {
   readonly serverEndpoint: string
 }
 
+/** An outgoing webhook as its page shows it. */
+export interface OutgoingWebhookCard {
+  readonly id: number
+  readonly url: string
+  readonly events: readonly string[]
+  /** Comes with each of its events, and with nothing else. */
+  readonly applicationToken: string
+}
+
 /** What the control addresses can do; the sandbox itself. */
 export interface Controls {
   stats(portal?: string, withLog?: boolean): SandboxStats
@@ -25,6 +38,11 @@ export interface Controls {
   identity(portal?: string): PortalIdentity
   fault(script: readonly Fault[]): void
   change(changes: PortalChanges, portal?: string): void
+  changeData(change: DataChange, portal?: string): Promise<DataChangeOutcome>
+  events(portal?: string): EventRecord[]
+  addOutgoingWebhook(options: OutgoingWebhookOptions, portal?: string): OutgoingWebhookCard
+  removeOutgoingWebhook(id: number, portal?: string): boolean
+  setNodes(nodes: Partial<SenderNodes>): void
   rename(newHost: string, portal?: string): void
   advance(ms: number): void
   addApplication(options: ApplicationOptions): Application
@@ -47,6 +65,10 @@ export interface Controls {
  * | `GET bx24.js` | the stand-in for the `BX24` library |
  * | `POST faults` | a list of faults replaces the script |
  * | `POST portal` | changes a portal: `{"stopped": true}` |
+ * | `POST changes` | people and robots: `{"do": "change", "entity": "deal", "id": 7}` and the like |
+ * | `GET events` | the latest requests to handlers, tokens masked |
+ * | `POST webhooks` | an outgoing webhook: `{"url": "…", "events": ["ONCRMDEALADD"]}`, or `{"remove": 5}` |
+ * | `POST nodes` | `{"app": ["127.0.0.1"], "world": []}`: the lists of addresses that events come from |
  * | `POST rename` | `{"host": "127.0.0.2"}` |
  * | `POST advance` | `{"ms": 1000}` moves the clock |
  * | `POST applications` | registers an application and answers with it, its secret included |
@@ -79,6 +101,15 @@ export async function control(
       case '/__sandbox/portal':
         controls.change(JSON.parse(body) as PortalChanges, portal)
         return plainAnswer(true)
+      case '/__sandbox/changes':
+        return plainAnswer(await controls.changeData(JSON.parse(body) as DataChange, portal))
+      case '/__sandbox/events':
+        return plainAnswer(controls.events(portal))
+      case '/__sandbox/webhooks':
+        return plainAnswer(changeWebhooks(controls, JSON.parse(body), portal))
+      case '/__sandbox/nodes':
+        controls.setNodes(JSON.parse(body) as Partial<SenderNodes>)
+        return plainAnswer(true)
       case '/__sandbox/rename':
         controls.rename(String((JSON.parse(body) as { host?: unknown }).host), portal)
         return plainAnswer(true)
@@ -106,4 +137,13 @@ export async function control(
     const text = error instanceof Error ? error.message : String(error)
     return plainAnswer({ error: 'NOT_POSSIBLE', error_description: text }, 400)
   }
+}
+
+function changeWebhooks(
+  controls: Controls,
+  wanted: OutgoingWebhookOptions & { readonly remove?: number },
+  portal: string,
+): OutgoingWebhookCard | boolean {
+  if (wanted.remove !== undefined) return controls.removeOutgoingWebhook(wanted.remove, portal)
+  return controls.addOutgoingWebhook(wanted, portal)
 }

@@ -19,12 +19,14 @@ import {
   type Upgrade,
 } from './push/connect.ts'
 import { parseRequest } from './request.ts'
-import { type HttpAnswer, htmlAnswer } from './respond.ts'
+import { type HttpAnswer, htmlAnswer, plainAnswer } from './respond.ts'
+import type { NodeLists } from './sender-nodes.ts'
 
 /** What requests are answered from. */
 export interface Parts extends PageParts {
   readonly portals: Portals
   readonly faults: FaultScript
+  readonly nodes: NodeLists
   readonly controls: Controls
 }
 
@@ -37,6 +39,7 @@ export function routePortal(parts: Parts, incoming: Incoming): Ending | Promise<
       ended(answer),
     )
   }
+  if (path.startsWith('/webhook/')) return ended(nodeList(parts.nodes, path))
   if (parts.authority.shared && isTokenPath(path)) return token(parts, incoming)
   const destination = parts.portals.at(host)
   if ('movedTo' in destination)
@@ -71,6 +74,11 @@ export function routeAuthority(parts: Parts, incoming: Incoming): Ending {
   if (isTokenPath(incoming.path)) return token(parts, incoming)
   if (isAppInfoPath(incoming.path)) return appInfo(parts, incoming)
   return ended(htmlAnswer(404))
+}
+
+function nodeList(nodes: NodeLists, path: string): HttpAnswer {
+  const file = nodes.file(path)
+  return file === undefined ? htmlAnswer(404) : plainAnswer(file)
 }
 
 function token(parts: Parts, incoming: Incoming): Ending {

@@ -5,6 +5,7 @@ import { pullTrigger } from './apps/triggers.ts'
 import { makeCertificate } from './certificate.ts'
 import type { Controls } from './control.ts'
 import { ACCESS_TOKEN, WEBHOOK_SECRET } from './credentials.ts'
+import { changeData } from './data-changes.ts'
 import { FaultScript } from './faults.ts'
 import { openListener } from './listener.ts'
 import { Authority } from './oauth/authority.ts'
@@ -12,6 +13,7 @@ import { type SandboxOptions, settingsFrom } from './options.ts'
 import { homeOf, Portals } from './portals.ts'
 import { actPush, pushState } from './push/actions.ts'
 import { type Parts, routeAuthority, routePortal, routeUpgrade } from './route.ts'
+import { NodeLists } from './sender-nodes.ts'
 
 /** A running sandbox. Where a method takes a portal, it is a host name; without one it is the sandbox's own. */
 export interface Sandbox extends Controls {
@@ -53,6 +55,7 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
   const sender = new EventSender(settings.switches, { now, elapsedMs: () => performance.now() })
   const portals = new Portals(settings, now, { authority, sender }, url)
   const faults = new FaultScript()
+  const nodes = new NodeLists()
   const pages = { authority, sender, frames: new FrameSessions() }
   const controls: Controls = {
     stats: (portal, withLog = false) => portals.find(portal).stats(faults.acted, withLog),
@@ -63,6 +66,14 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
     },
     fault: (script) => faults.load(script),
     change: (changes, portal) => portals.find(portal).change(changes),
+    changeData: (change, portal) => changeData(portals.find(portal), change),
+    events: (portal) => sender.log.list(portals.find(portal).memberId),
+    addOutgoingWebhook: (options, portal) => {
+      const { events, ...webhook } = portals.find(portal).events.addWebhook(options)
+      return { ...webhook, events: [...events] }
+    },
+    removeOutgoingWebhook: (id, portal) => portals.find(portal).events.removeWebhook(id),
+    setNodes: (lists) => nodes.set(lists),
     rename: (newHost, portal) => portals.rename(newHost, portal),
     advance: (ms) => {
       advancedMs += ms
@@ -74,7 +85,7 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
     trigger: (trigger, portal) => pullTrigger(pages, portals.find(portal), trigger),
     work: (portal) => portals.find(portal).work(),
   }
-  const parts: Parts = { ...pages, portals, faults, controls }
+  const parts: Parts = { ...pages, portals, faults, nodes, controls }
   listener.serve((incoming) => routePortal(parts, incoming))
   listener.serveUpgrades((request, socket, head) => routeUpgrade(parts, { request, socket, head }))
   oauthListener?.serve((incoming) => routeAuthority(parts, incoming))

@@ -55,9 +55,7 @@ function add(call: Call): Answer {
     ...(fields.RESPONSIBLE_ID ? [] : ['Assignee is not specified.']),
   ]
   if (faults.length > 0) throw new RestFault('ERROR_CORE', `${faults.join('<br>')}<br>`)
-  const date = isoTime(call.exchange.startMs)
-  const user = String(call.credential.userId)
-  const row: Row = { ...NEW_TASK, CREATED_BY: user, ...fields, CREATED_DATE: date, CHANGED_DATE: date }
+  const row = newTask(fields, call.credential.userId, isoTime(call.exchange.startMs))
   const id = call.portal.data.task.insert(row)
   call.portal.wrote('tasks.task.add', id, row)
   note(call, taskChange('ADD', id))
@@ -166,7 +164,13 @@ const NEW_TASK: Row = {
   XML_ID: null,
 }
 
-function storedTask(fields: JsonObject): Row {
+/** A new task: what a person fills in, and what the portal adds. */
+export function newTask(fields: Row, userId: number, date: string): Row {
+  return { ...NEW_TASK, CREATED_BY: String(userId), ...fields, CREATED_DATE: date, CHANGED_DATE: date }
+}
+
+/** Fields as they are stored; unknown ones are dropped. */
+export function storedTask(fields: JsonObject): Row {
   const made: Row = {}
   for (const [name, value] of Object.entries(fields)) {
     if (name === 'ID' || (TYPES[name] === undefined && !name.startsWith('UF_'))) continue
