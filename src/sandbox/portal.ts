@@ -1,4 +1,6 @@
 import { createHash } from 'node:crypto'
+import { Bots } from './apps/bots.ts'
+import { Chats } from './apps/chats.ts'
 import type { EventParts } from './apps/events.ts'
 import { Installations } from './apps/installations.ts'
 import type { OfflineCounts, QueueHabits } from './apps/offline-queue.ts'
@@ -55,6 +57,8 @@ export class Portal {
   readonly installations: Installations
   readonly workflows = new Workflows()
   readonly textMessages = new TextMessages()
+  readonly chats = new Chats()
+  readonly bots: Bots
   readonly authority: Authority
   /** Who is told of what happens here. */
   readonly events: PortalEvents
@@ -88,6 +92,7 @@ export class Portal {
     this.memberId = createHash('md5').update(`sandbox ${place.name}`).digest('hex')
     this.authority = authority
     this.events = new PortalEvents(this, parts)
+    this.bots = new Bots(this, parts)
     this.queueHabits = {
       now,
       nextId: () => ++this.#lastOfflineId,
@@ -105,6 +110,9 @@ export class Portal {
       memberId: this.memberId,
       domain: () => this.domain,
     })
+    this.events.onOffline(({ installation, queued }) =>
+      this.push.tellOffline(installation.application.clientId, queued),
+    )
     this.data = createData(settings.counts)
     this.costs = { ...settings.costs }
     this.plan = settings.plan
@@ -186,6 +194,8 @@ export class Portal {
       registered: structuredClone(Object.fromEntries(registered)),
       workflows: this.workflows.list(this.now()),
       textMessages: this.textMessages.list(),
+      bots: this.bots.list(),
+      chats: this.chats.list(),
     }
   }
 
