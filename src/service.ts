@@ -10,6 +10,7 @@ import { readiness } from './http/readiness.ts'
 import { createHttpServer } from './http/server.ts'
 import { maskSecrets, maskWebhook } from './model/webhook.ts'
 import { serveCommands } from './service/commands.ts'
+import { createDeadLetterPart } from './service/dead-letters.ts'
 import { createEvents, type Events } from './service/events.ts'
 import {
   certificates,
@@ -80,11 +81,17 @@ async function start(
   logger.info(summary(config, chosen, store, opened.secrets.active), 'service.starting')
 
   const base = await openPortals(opened)
+  const dead = createDeadLetterPart(base)
   const remembering = ledgerQueries(store)
   const ledger = createLedger(remembering.store, base.now)
   const lanes = (): { domain: string; stats: LaneStats }[] =>
     base.portals.list().map(({ domain, lane }) => ({ domain, stats: lane.stats() }))
-  metrics.gauges(() => ({ lanes: lanes(), broker: broker.state(), inHand: consumer?.inHand ?? 0 }))
+  metrics.gauges(() => ({
+    lanes: lanes(),
+    broker: broker.state(),
+    inHand: consumer?.inHand ?? 0,
+    deadLetters: dead.open(),
+  }))
 
   const installs = openInstalls(base, (memberId) => events.forget(memberId))
   const events: Events = createEvents(base, installs)
@@ -117,6 +124,7 @@ async function start(
   if (config.events.enabled) await events.start()
   const served = await serveCommands(base, chosen, ledger)
   consumer = served
+  dead.start(chosen.deadQueue)
   logger.info({ url, queue: chosen.commandQueue }, 'service.ready')
   if (chosen.contract.name !== 'rabbitmq-to-bitrix24') await welcomeFirstPortal(base, installs)
 

@@ -84,6 +84,10 @@ export interface Config {
   readonly portalWaitMs: number
   readonly contract: ContractConfig
   readonly topology: 'declare' | 'passive' | 'off'
+  /** Where what was set aside is kept, and for how long. */
+  readonly deadLetters: { readonly where: 'store' | 'queue'; readonly retentionMs: number }
+  /** Commands that ended `unknown` are set aside too. */
+  readonly keepUnknown: boolean
   readonly prefetch: number
   readonly http: HttpAddress & {
     readonly allowedHosts: readonly string[]
@@ -141,6 +145,8 @@ export function buildConfig(parts: ConfigParts): Config {
     portalWaitMs: values.portalWait * 1000,
     contract: contractOf(parts),
     topology: values.topology,
+    deadLetters: { where: values.deadLetters, retentionMs: values.deadRetention * 86_400_000 },
+    keepUnknown: values.keepUnknown,
     prefetch: values.prefetch,
     http: { ...values.http, allowedHosts: values.allowedHosts, corsHosts: values.corsHosts ?? [] },
     adminToken: values.adminToken,

@@ -223,6 +223,33 @@ export const FIELDS = {
     default: 'b24.dead',
     about: 'With native: queue for what had to be set aside.',
   },
+  deadLetters: {
+    group: QUEUES,
+    env: 'BRIDGE_DEAD_LETTERS',
+    flag: '--dead-letters <where>',
+    kind: kind.choice('store', 'queue'),
+    default: 'store',
+    about:
+      'Where what was set aside waits: the service moves it from its queue into the store, or leaves it in the queue for other tools.',
+  },
+  deadRetention: {
+    group: QUEUES,
+    env: 'BRIDGE_DEAD_RETENTION',
+    flag: '--dead-retention <days>',
+    kind: kind.number(1, 3650),
+    default: '30',
+    unit: 'days',
+    about: 'How long the store keeps a dead letter.',
+  },
+  keepUnknown: {
+    group: QUEUES,
+    env: 'BRIDGE_KEEP_UNKNOWN',
+    flag: '--keep-unknown <yes>',
+    kind: kind.boolean,
+    default: 'true',
+    defaultFor: { 'bitrix24-bridge': 'false', 'rabbitmq-to-bitrix24': 'false' },
+    about: 'A command whose end nobody knows goes among the dead letters too, besides its reply.',
+  },
   replyMode: {
     group: QUEUES,
     env: 'BRIDGE_REPLY_MODE',

@@ -137,9 +137,21 @@ export const METRICS = [
     type: 'counter',
     help: 'Messages set aside in the dead letter queue.',
     labels: {
-      reason: 'why: `REPLY_UNROUTABLE`, the code of a command that could not be read, or `other` past 50',
+      reason:
+        'why: `REPLY_UNROUTABLE`, `OUTCOME_UNKNOWN`, the code of a command that could not be read, or `other` past 50',
     },
     alert: 'above 0',
+  },
+  {
+    name: 'b24_dead_letters_open',
+    type: 'gauge',
+    help: 'Dead letters in the store that nobody has sent again or dropped. Every process on one store shows the same number: take the greatest.',
+    alert: 'above 0 for a day',
+  },
+  {
+    name: 'b24_dead_letter_retries_total',
+    type: 'counter',
+    help: 'Dead letters that this process has sent again.',
   },
   {
     name: 'b24_token_refreshes_total',

@@ -12,6 +12,8 @@ export interface GaugeReadings {
   readonly broker: BrokerState
   /** Commands between delivery and acknowledgement. */
   readonly inHand: number
+  /** Dead letters in the store that wait for somebody; 0 when they stay in their queue. */
+  readonly deadLetters: number
 }
 
 /** The bridge's metrics. Counting one event costs about a microsecond and no I/O. */
@@ -25,6 +27,8 @@ export interface Metrics {
   request(domain: string, report: RequestReport): void
   /** A message was set aside. */
   deadLetter(reason: string): void
+  /** A message that was set aside was sent again. */
+  deadLetterRetried(): void
   /** Tokens were renewed, or not. */
   tokens(outcome: 'refreshed' | 'failed' | 'suspended'): void
   /** The HTTP server answered; `route` is the pattern, never the address as asked for. */
@@ -40,6 +44,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   const commands = countCommands(registry)
   const requests = countRequests(registry)
   const dead = children(counter(registry, 'b24_dead_letters_total'), 1)
+  const retried = counter(registry, 'b24_dead_letter_retries_total')
   const refreshes = children(counter(registry, 'b24_token_refreshes_total'), 1)
   for (const outcome of ['refreshed', 'failed', 'suspended']) refreshes(outcome).inc(0)
   const answers = children(counter(registry, 'b24_api_requests_total'), 2)
@@ -55,6 +60,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
     settled: commands,
     request: requests,
     deadLetter: (why) => dead(reason(why)).inc(),
+    deadLetterRetried: () => retried.inc(),
     tokens: (outcome) => refreshes(outcome).inc(),
     answered: (route, status) => answers(route, String(status)).inc(),
     gauges(next) {
@@ -102,10 +108,11 @@ function readGauges(registry: Registry): (readings: GaugeReadings) => void {
     connected: gauge(registry, 'b24_amqp_connected'),
     blocked: gauge(registry, 'b24_amqp_blocked'),
     unconfirmed: gauge(registry, 'b24_amqp_unconfirmed'),
+    deadLetters: gauge(registry, 'b24_dead_letters_open'),
   }
   const limited = totals(counter(registry, 'b24_rate_limited_total'), { by: 'portal' })
   const reconnects = totals(counter(registry, 'b24_amqp_reconnects_total'), {})
-  return ({ lanes, broker, inHand }) => {
+  return ({ lanes, broker, inHand, deadLetters }) => {
     const sum = { waiting: 0, inFlight: 0, overLimit: 0, level: 0, operating: 0 }
     const states = { ready: 0, throttled: 0, blocked: 0 }
     for (const { stats } of lanes) {
@@ -117,6 +124,7 @@ function readGauges(registry: Registry): (readings: GaugeReadings) => void {
       states[laneState(stats)]++
     }
     set.inHand.set(inHand)
+    set.deadLetters.set(deadLetters)
     set.waiting.set(sum.waiting)
     set.inFlight.set(sum.inFlight)
     set.level.set(sum.level)

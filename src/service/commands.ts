@@ -4,6 +4,7 @@ import type { ChosenContract } from '../bridge/contracts/select.ts'
 import type { Broker } from '../brokers/broker.ts'
 import type { Logger } from '../log.ts'
 import { pruneLedger } from '../stores/queries/ledger.ts'
+import { sealForQueue } from './dead-letters.ts'
 import type { Foundation } from './foundation.ts'
 
 const PRUNE_MS = 10 * 60_000
@@ -29,6 +30,8 @@ export async function serveCommands(
       contract: chosen.contract,
       replyAddress: chosen.replyAddress,
       deadQueue: chosen.deadQueue,
+      seal: (id, text) => sealForQueue(base.secrets, id, text),
+      keepUnknown: config.keepUnknown,
       strictOrder: chosen.strictOrder,
       run: { countLists: chosen.countLists, maxListBytes: config.maxBodyBytes },
       maxReplyBytes: config.maxBodyBytes,

@@ -1,7 +1,9 @@
+import type { DeadLetter, LetterContent, LetterFilter } from '../model/dead-letter.ts'
 import type { Portal } from '../model/portal.ts'
 import type { TokenKey, TokenPair } from '../model/token.ts'
 import { maskSecrets } from '../model/webhook.ts'
 import { findApplication } from './queries/applications.ts'
+import * as dead from './queries/dead-letters.ts'
 import { takeLease } from './queries/leases.ts'
 import * as ledger from './queries/ledger.ts'
 import { findPortal, listPortals, resumePortal, savePortal, suspendPortal } from './queries/portals.ts'
@@ -65,6 +67,21 @@ export function portalQueries({ db }: Store, secrets: Secrets) {
     webhooks: (portal: string) => listWebhooks(db, { portal }),
     webhookUrl: (id: string) => findWebhookUrl(db, secrets, id),
     save: (portal: Portal, now: number) => savePortal(db, portal, now),
+  }
+}
+
+/** The queries of the dead letters, on one store with its secrets. */
+export function deadLetterQueries({ db }: Pick<Store, 'db'>, secrets: Secrets) {
+  return {
+    insert: (letter: DeadLetter, content: LetterContent) => dead.insertLetter(db, secrets, letter, content),
+    find: (id: string) => dead.findLetter(db, id),
+    content: (id: string) => dead.letterContent(db, secrets, id),
+    list: (filter: LetterFilter, page: Parameters<typeof dead.listLetters>[2]) =>
+      dead.listLetters(db, filter, page),
+    count: (filter: LetterFilter) => dead.countLetters(db, filter),
+    claim: (id: string, claim: Parameters<typeof dead.claimLetter>[2]) => dead.claimLetter(db, id, claim),
+    settle: (id: string, sent: boolean) => dead.settleLetter(db, id, sent),
+    drop: (id: string) => dead.dropLetter(db, id),
   }
 }
 

@@ -107,6 +107,7 @@ it('reads gauges when it is asked, the latest source only', async () => {
   metrics.gauges(() => ({
     broker: BROKER,
     inHand: 7,
+    deadLetters: 3,
     lanes: [
       { domain: 'a', stats: { ...IDLE, waiting: 2, inFlight: 1, bucketLevel: 12.5, overLimit } },
       { domain: 'b', stats: { ...IDLE, waiting: 9, operatingShare: 0.5 } },
@@ -141,6 +142,7 @@ it('serves on /metrics exactly the metrics of the list, and no portal among them
   server.metrics.gauges(() => ({
     broker: BROKER,
     inHand: 0,
+    deadLetters: 0,
     lanes: [{ domain: 'example.bitrix24.com', stats: IDLE }],
   }))
   await post(server, { method: 'crm.deal.get' })

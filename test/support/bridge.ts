@@ -106,6 +106,8 @@ export async function openBench(options: BenchOptions): Promise<Bench> {
     BRIDGE_PORTAL_WAIT: '5',
     BRIDGE_REQUEST_TIMEOUT: '3',
     BRIDGE_DRAIN_TIMEOUT: '10',
+    // Tests look into the queue themselves.
+    BRIDGE_DEAD_LETTERS: 'queue',
     ...options.env,
   }
   const lines: string[] = []
