@@ -1,0 +1,70 @@
+import { expect, it } from 'vitest'
+import { BadProxy } from '../brokers/proxy.ts'
+import { eventually } from '../conformance/broker.ts'
+import { amqpNote, amqpUrl } from '../support/engines.ts'
+import { type EventBench, openEventBench } from '../support/events.ts'
+
+const skip = amqpUrl === undefined
+
+function deal(bench: EventBench, id: number): Record<string, string> {
+  return { event: 'ONCRMDEALUPDATE', 'data[FIELDS][ID]': String(id), ts: '1727018926', ...bench.auth() }
+}
+
+async function postAll(bench: EventBench, from: number, to: number): Promise<void> {
+  for (let id = from; id <= to; id++) expect((await bench.post(deal(bench, id))).status).toBe(200)
+}
+
+/** The ids in order of arrival, each message once. */
+function ids(bench: EventBench): number[] {
+  const deals = bench.consumed.filter(({ body }) => body.event === 'ONCRMDEALUPDATE')
+  const once = new Map(deals.map(({ body }) => [body.key as string, Number(body.data.FIELDS.ID)]))
+  return [...once.values()]
+}
+
+const range = (from: number, to: number): number[] =>
+  Array.from({ length: to - from + 1 }, (_, index) => from + index)
+
+it.skipIf(skip)(`keeps events while the broker is away, and publishes them in order${amqpNote}`, async () => {
+  const proxy = await BadProxy.open(amqpUrl!)
+  const bench = await openEventBench({ broker: 'amqp', brokerUrl: proxy.url })
+  await postAll(bench, 1, 10)
+  proxy.refuse = true
+  proxy.reset()
+  await postAll(bench, 11, 60)
+  const { n } = await bench.store.db
+    .selectFrom('event_spool')
+    .select((select) => select.fn.countAll<number>().as('n'))
+    .executeTakeFirstOrThrow()
+  expect(Number(n)).toBe(50)
+  proxy.refuse = false
+  await eventually(() => expect(ids(bench)).toEqual(range(1, 60)), 20_000)
+  await postAll(bench, 61, 80)
+  await eventually(() => expect(ids(bench)).toEqual(range(1, 80)), 10_000)
+  expect(bench.consumed.filter(({ body }) => body.event === 'ONCRMDEALUPDATE')).toHaveLength(80)
+  await proxy.close()
+})
+
+it.skipIf(skip)(`keeps events that a silent broker does not confirm in time${amqpNote}`, async () => {
+  const proxy = await BadProxy.open(amqpUrl!)
+  const bench = await openEventBench({ broker: 'amqp', brokerUrl: proxy.url })
+  proxy.blackHole = true
+  await postAll(bench, 1, 5)
+  proxy.blackHole = false
+  proxy.reset()
+  await eventually(() => expect(ids(bench)).toEqual(range(1, 5)), 20_000)
+  await proxy.close()
+})
+
+it.skipIf(skip)(`publishes what another process left behind${amqpNote}`, async () => {
+  const proxy = await BadProxy.open(amqpUrl!)
+  const bench = await openEventBench({ broker: 'amqp', brokerUrl: proxy.url })
+  proxy.refuse = true
+  proxy.reset()
+  await postAll(bench, 1, 20)
+  await bench.service.stop()
+  proxy.refuse = false
+  await bench.start()
+  await postAll(bench, 21, 30)
+  await eventually(() => expect(ids(bench)).toEqual(range(1, 30)), 20_000)
+  await proxy.close()
+})
