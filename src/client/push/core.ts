@@ -190,6 +190,7 @@ export class PushCore {
 
   #halt(event: string, fields: JsonObject, now: number): readonly PushAction[] {
     this.#mode = 'halted'
+    this.#turn++
     const waitMs = between(HALT_MS, 1.2 * HALT_MS, this.#random)
     this.#until = now + waitMs
     return [{ do: 'report', event, fields: { ...fields, waitMs } }]
@@ -202,6 +203,7 @@ export class PushCore {
     [event, fields]: readonly [string, JsonObject],
   ): readonly PushAction[] {
     this.#mode = 'waiting'
+    this.#turn++
     this.#next = next
     this.#until = now + waitMs
     return [{ do: 'report', event, fields: { ...fields, waitMs } }]
@@ -286,7 +288,6 @@ export class PushCore {
   #renew(code: number, waitMs: number, now: number): readonly PushAction[] {
     this.#prove()
     this.#openedAt = 0
-    this.#turn++
     if (waitMs === 0) return [close(code), ...this.#ask(now)]
     return [close(code), ...this.#wait('ask', waitMs, now, ['push.renewing', { code }])]
   }
@@ -296,7 +297,6 @@ export class PushCore {
     if (this.#mode === 'open' && now - this.#openedAt >= PROVED_MS) this.#prove()
     this.#errors++
     if (this.#mode !== 'polling' && (code === 1006 || code === 1008)) this.#fallback.broke(now, this.#random)
-    this.#turn++
     this.#openedAt = 0
     this.#pingedAt = undefined
     let waitMs = backoffMs(this.#errors, this.#random)
