@@ -27,7 +27,7 @@ export interface Listener {
   readonly port: number
   /** From now on requests are answered; until then they wait. */
   serve(handler: (incoming: Incoming) => Ending | Promise<Ending>): void
-  /** From now on requests to change the protocol are heard. */
+  /** From now on requests for a WebSocket are heard; offers of other protocols are not taken up. */
   serveUpgrades(handler: (request: IncomingMessage, socket: Duplex, head: Buffer) => void): void
   close(): Promise<void>
 }
@@ -49,7 +49,12 @@ export async function openListener(
         receive(request, (body) => void answer(request, response, handler, body))
       })
     },
-    serveUpgrades: (handler) => server.on('upgrade', handler),
+    serveUpgrades: (handler) => {
+      server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
+        if (request.headers.upgrade?.toLowerCase() === 'websocket') handler(request, socket, head)
+        else decline(server, request, socket, head)
+      })
+    },
     close: () =>
       new Promise<void>((resolve) => {
         server.close(() => resolve())
@@ -66,6 +71,18 @@ function listen(server: Server, { port, host }: { port: number; host: string }):
       resolve()
     })
   })
+}
+
+/** The request is read once more without its offer, such as Java's HTTP client makes of HTTP/2. */
+function decline(server: Server, request: IncomingMessage, socket: Duplex, head: Buffer): void {
+  const { method, url, httpVersion, rawHeaders } = request
+  const lines = [`${method} ${url} HTTP/${httpVersion}`]
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const name = rawHeaders[index] ?? ''
+    if (!/^(?:upgrade|connection)$/i.test(name)) lines.push(`${name}: ${rawHeaders[index + 1]}`)
+  }
+  socket.unshift(Buffer.concat([Buffer.from(`${lines.join('\r\n')}\r\n\r\n`, 'latin1'), head]))
+  server.emit('encrypted' in socket ? 'secureConnection' : 'connection', socket)
 }
 
 function receive(request: IncomingMessage, done: (body: Buffer) => void): void {

@@ -1,3 +1,5 @@
+import { once } from 'node:events'
+import { connect } from 'node:net'
 import { Agent, request } from 'undici'
 import { describe, expect, it } from 'vitest'
 import { ask, open } from './ask.ts'
@@ -176,6 +178,22 @@ describe('a WebSocket', () => {
     say(sandbox, 'here')
     expect(commandsIn(await listener.next())).toEqual(['here'])
     await expect(refusalOf(address.replace('/subws/', '/elsewhere/'))).resolves.toMatchObject({ status: 404 })
+  })
+
+  it('is the only protocol that can be changed to; other offers are passed over', async () => {
+    const { sandbox } = await openPush()
+    const { hostname, port } = new URL(sandbox.url)
+    const socket = connect(Number(port), hostname)
+    const body = '{"a":"b"}'
+    const head = ['POST /rest/1/s3cr3t/sandbox.echo HTTP/1.1', `Host: ${hostname}:${port}`]
+    const offer = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAEAAEAAAAI']
+    const rest = ['Content-Type: application/json', `Content-Length: ${body.length}`, '', '']
+    socket.write([...head, ...offer, ...rest].join('\r\n'))
+    socket.write(body.slice(0, 4))
+    setTimeout(() => socket.write(body.slice(4)), 20)
+    const [answer] = (await once(socket, 'data')) as [Buffer]
+    socket.destroy()
+    expect(String(answer)).toMatch(/^HTTP\/1.1 200 OK[^]*\{"result":\{"a":"b"\}/)
   })
 
   it('is served with TLS', async () => {
