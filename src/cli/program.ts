@@ -7,6 +7,7 @@ import { callCommand } from './commands/call.ts'
 import { configCommand } from './commands/config.ts'
 import { demoCommand } from './commands/demo.ts'
 import { doctorCommand } from './commands/doctor.ts'
+import { eventsCommand } from './commands/events.ts'
 import { listCommand } from './commands/list.ts'
 import { portalsCommand } from './commands/portals.ts'
 import { runCommand } from './commands/run.ts'
@@ -49,6 +50,7 @@ export function createProgram(io: CliIo): Command {
     topologyCommand(io),
     portalsCommand(io),
     appsCommand(io),
+    eventsCommand(io),
     secretsCommand(io),
     sandboxCommand(io),
     demoCommand(io),

@@ -1,10 +1,8 @@
-import { clientOver } from '../../../client/client.ts'
 import { BridgeError, CommandError, RestError } from '../../../model/errors.ts'
 import type { KnownPortal } from '../../../model/portal.ts'
-import type { Portals } from '../../portals.ts'
-import { stopped } from '../../tokens/reasons.ts'
 import { handlerUrl, type Sign } from '../handler-url.ts'
 import { isOurAddress, pageUrl } from './addresses.ts'
+import { type ClientParts, openPortalClient, type PortalClient } from './client.ts'
 import type { SubscriptionDocument } from './document.ts'
 import { LIST_OF } from './kinds.ts'
 import { type Action, planSubscriptions, type Remembered, rememberedAfter } from './plan.ts'
@@ -13,8 +11,7 @@ import type { AppliedSubscriptions, SubscriptionStore } from './store.ts'
 import { wantedOf } from './wanted.ts'
 
 /** What applying is done with. */
-export interface ApplyParts {
-  readonly portals: Pick<Portals, 'find'>
+export interface ApplyParts extends ClientParts {
   readonly store: SubscriptionStore
   readonly sign: Sign
   readonly now: () => number
@@ -96,7 +93,7 @@ async function carryOut(
   }
   // Whatever comes of it now: it is what the portal should have after its next installation.
   if (!dryRun) await keep(remembered)
-  const client = await openClient(parts, { memberId, domain, clientId })
+  const client = await openPortalClient(parts, { memberId, domain }, clientId)
   const wanted = wantedOf(document, {
     handler: handlerUrl(base, memberId, sign),
     page: (name) => pageUrl(base, name),
@@ -119,30 +116,6 @@ async function carryOut(
     const error = failed.get(action)
     if (error !== undefined) return { ...reportOf(action, 'failed'), error }
     return reportOf(action, action.calls.length > 0 ? 'done' : 'planned')
-  })
-}
-
-type PortalClient = ReturnType<typeof clientOver>
-
-/** In the name of the administrator who installed the application, while his tokens live. */
-async function openClient(
-  { portals, store }: ApplyParts,
-  { memberId, domain, clientId }: { memberId: string; domain: string; clientId: string },
-): Promise<PortalClient> {
-  const installation = (await store.listInstallations(memberId)).find((one) => one.clientId === clientId)
-  const tokens = (await store.listTokens(memberId)).filter((one) => one.clientId === clientId)
-  if (tokens.length === 0) throw notInstalled(domain, clientId)
-  const alive = tokens.filter(({ state }) => state === 'active')
-  if (alive.length === 0) throw stopped('TOKENS_DEAD', tokens[0]?.reason, domain)
-  const installer = alive.find(({ userId }) => userId === installation?.userId)?.userId
-  const { lane, credential } = await portals.find({
-    portal: memberId,
-    application: clientId,
-    ...(installer === undefined || installer === '' ? {} : { as: installer }),
-  })
-  return clientOver({
-    submit: (work) =>
-      lane.submit({ ...work, options: { credential, source: 'subscriptions', ...work.options } }),
   })
 }
 
@@ -192,11 +165,4 @@ function busy(): CommandError {
       hint: 'Try again in a minute.',
     },
   )
-}
-
-function notInstalled(domain: string, clientId: string): CommandError {
-  return new CommandError('NOT_INSTALLED', `The application ${clientId} is not installed on ${domain}`, {
-    status: 404,
-    hint: 'Install it there; an incoming webhook cannot bind events.',
-  })
 }

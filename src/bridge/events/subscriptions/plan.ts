@@ -40,8 +40,8 @@ export function planSubscriptions(state: {
   readonly isOurs: (url: string) => boolean
 }): Action[] {
   const { wanted, bound, remembered, isOurs } = state
-  const byId = new Map(bound.map((one) => [idOf(one), one]))
-  const wantedIds = new Set(wanted.map(idOf))
+  const byId = new Map(bound.map((one) => [subscriptionId(one), one]))
+  const wantedIds = new Set(wanted.map(subscriptionId))
   const surplus = [...byId].flatMap(([id, one]): Action[] => {
     if (wantedIds.has(id)) return []
     const { kind, label, url, unbind } = one
@@ -50,7 +50,7 @@ export function planSubscriptions(state: {
   })
   const needed = wanted.map((one): Action => {
     const { kind, label, bind } = one
-    const id = idOf(one)
+    const id = subscriptionId(one)
     const definition = digest(JSON.stringify(bind))
     const found = byId.get(id)
     const common = { kind, label, id, definition }
@@ -80,7 +80,8 @@ export function rememberedAfter(
   return after
 }
 
-function idOf({ kind, key }: Pick<Bound, 'kind' | 'key'>): string {
+/** Under what a subscription is remembered. */
+export function subscriptionId({ kind, key }: Pick<Bound, 'kind' | 'key'>): string {
   return `${kind}/${digest(key)}`
 }
 
