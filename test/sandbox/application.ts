@@ -29,3 +29,18 @@ export async function tokenOf({ sandbox }: Bench, userId: number): Promise<strin
   const { token } = await sandbox.app({ do: 'token', clientId: CLIENT_ID, userId })
   return token?.access_token ?? ''
 }
+
+/** A bench whose application has bound its server for some events. */
+export async function openBound(events: readonly string[], options: SandboxOptions = {}): Promise<Bench> {
+  const bench = await openApplication(options)
+  for (const event of events) {
+    const { body } = await bench.call('event.bind', { event, handler: `${bench.app.url}handler` })
+    if (body.result !== true) throw new Error(`${event} cannot be bound: ${body.error_description}`)
+  }
+  return bench
+}
+
+/** Names of the events that an application got. */
+export function eventsOf({ app }: Bench): string[] {
+  return app.received.map(({ form }) => form.event)
+}

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage } from 'node:http'
 import type { AddressInfo } from 'node:net'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { parse } from 'qs'
 import { afterEach } from 'vitest'
 
@@ -20,6 +21,8 @@ export interface Receiver {
   readonly received: Received[]
   /** 0 closes the connection without an answer. */
   status: number
+  /** How long an answer takes. */
+  delayMs: number
 }
 
 const running: { close(): unknown }[] = []
@@ -28,6 +31,7 @@ const running: { close(): unknown }[] = []
 export async function openReceiver(): Promise<Receiver> {
   const server = createServer(async (request, response) => {
     receiver.received.push(await read(request, receiver.url))
+    if (receiver.delayMs > 0) await sleep(receiver.delayMs)
     if (receiver.status === 0) request.socket.destroy()
     else response.writeHead(receiver.status, { Location: `${receiver.url}elsewhere` }).end('ok')
   })
@@ -37,6 +41,7 @@ export async function openReceiver(): Promise<Receiver> {
     url: `http://127.0.0.1:${(server.address() as AddressInfo).port}/`,
     received: [],
     status: 200,
+    delayMs: 0,
   }
   return receiver
 }
