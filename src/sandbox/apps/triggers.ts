@@ -1,4 +1,5 @@
 import type { Portal } from '../portal.ts'
+import { actInChat, type BotTrigger } from './bot-triggers.ts'
 import type { EventParts } from './events.ts'
 import type { Installation } from './installations.ts'
 import { type MessageTrigger, sendMessage } from './message-triggers.ts'
@@ -18,8 +19,9 @@ import type { Delivery } from './sender.ts'
  * | `robot`, `activity` | a workflow comes to it |
  * | `workflow-webhook` | a workflow posts the document's id to an address |
  * | `sms` | a text message goes out through a provider |
+ * | `open-chat`, `invite`, `say`, `edit`, `erase` | somebody does something in a chat with bots |
  */
-export type Trigger = RobotTrigger | WorkflowWebhookTrigger | MessageTrigger
+export type Trigger = RobotTrigger | WorkflowWebhookTrigger | MessageTrigger | BotTrigger
 
 /** What came of a trigger. */
 export interface TriggerOutcome {
@@ -28,6 +30,8 @@ export interface TriggerOutcome {
   readonly workflowId?: string
   /** The id by which the provider knows a text message. */
   readonly messageId?: string
+  readonly chatId?: number
+  readonly chatMessageId?: number
 }
 
 /** Carries out a trigger. Resolves when the handlers have answered or will not; rejects when it is not possible. */
@@ -45,7 +49,7 @@ export async function pullTrigger(
     case 'sms':
       return sendMessage(parts, installationFor(portal, trigger), trigger)
     default:
-      throw new Error('no such trigger')
+      return actInChat(parts, portal, trigger)
   }
 }
 

@@ -1,3 +1,5 @@
+import type { BotState } from './bots.ts'
+import type { Chat } from './chats.ts'
 import type { Registrations } from './registrations.ts'
 import type { TextMessage } from './text-messages.ts'
 import type { WorkflowState } from './workflows.ts'
@@ -8,4 +10,7 @@ export interface PortalWork {
   readonly registered: Readonly<Record<string, Registrations>>
   readonly workflows: readonly WorkflowState[]
   readonly textMessages: readonly TextMessage[]
+  readonly bots: readonly BotState[]
+  /** With their messages. */
+  readonly chats: readonly Chat[]
 }

@@ -6,6 +6,9 @@ import { CRM_METHODS } from './crm.ts'
 import { ITEM_METHODS } from './crm-item.ts'
 import { DEPARTMENT_METHODS } from './departments.ts'
 import { EVENT_METHODS } from './events.ts'
+import { BOT_METHODS } from './imbot.ts'
+import { BOT_MESSAGE_METHODS } from './imbot-messages.ts'
+import { BOT_V2_METHODS } from './imbot-v2.ts'
 import { LIST_METHODS } from './lists.ts'
 import { MESSAGE_METHODS } from './messageservice.ts'
 import { OFFLINE_METHODS } from './offline.ts'
@@ -30,6 +33,9 @@ const METHODS: MethodTable = {
   ...PULL_METHODS,
   ...BIZPROC_METHODS,
   ...MESSAGE_METHODS,
+  ...BOT_METHODS,
+  ...BOT_MESSAGE_METHODS,
+  ...BOT_V2_METHODS,
 }
 
 const BY_NAME = new Map<string, NamedMethod>(
