@@ -91,6 +91,7 @@ async function start(
     broker: broker.state(),
     inHand: consumer?.inHand ?? 0,
     deadLetters: dead.open(),
+    spool: events.spool(),
   }))
 
   const installs = openInstalls(base, (memberId) => events.forget(memberId))

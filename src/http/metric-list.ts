@@ -154,6 +154,42 @@ export const METRICS = [
     help: 'Dead letters that this process has sent again.',
   },
   {
+    name: 'b24_events_received_total',
+    type: 'counter',
+    help: 'Event requests of portals, by what became of them.',
+    labels: {
+      result:
+        '`published`, `spooled` (in the store until the broker takes it), `duplicate` (kept before), `nudge` (offline events wait), `refused` (not proven), `invalid` (no form of a portal), `unknown` (not for this address), `lost` (could be kept nowhere)',
+    },
+    alert: '`lost` above 0; `refused` all at once: an application token has changed',
+  },
+  {
+    name: 'b24_event_ack_seconds',
+    type: 'histogram',
+    help: 'From the arrival of an event request to its 200, when the event is on a disk.',
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3],
+    alert: 'the 99th percentile above a second: portals send later events late',
+  },
+  {
+    name: 'b24_events_published_total',
+    type: 'counter',
+    help: 'Events of all kinds that the broker has confirmed.',
+    labels: { routed: '`yes`, `no` (no queue is bound for it: kept on the queue of unrouted events)' },
+    alert: '`no`, when every event should have its reader',
+  },
+  {
+    name: 'b24_event_spool_size',
+    type: 'gauge',
+    help: 'Events in the store that wait for the broker.',
+    alert: 'growing while the broker is connected',
+  },
+  {
+    name: 'b24_event_spool_age_seconds',
+    type: 'gauge',
+    help: 'How long the oldest of them has waited.',
+    alert: 'above 10 minutes',
+  },
+  {
     name: 'b24_token_refreshes_total',
     type: 'counter',
     help: 'Renewals of tokens at the authorization server, by how they ended.',

@@ -14,6 +14,8 @@ export interface GaugeReadings {
   readonly inHand: number
   /** Dead letters in the store that wait for somebody; 0 when they stay in their queue. */
   readonly deadLetters: number
+  /** Events that wait in the store for the broker. */
+  readonly spool?: { readonly count: number; readonly ageMs: number }
 }
 
 /** The bridge's metrics. Counting one event costs about a microsecond and no I/O. */
@@ -31,6 +33,10 @@ export interface Metrics {
   deadLetterRetried(): void
   /** Tokens were renewed, or not. */
   tokens(outcome: 'refreshed' | 'failed' | 'suspended'): void
+  /** An event request ended; the time only of those that were answered with 200. */
+  eventReceived(result: string, ms?: number): void
+  /** The broker has an event; `routed` when a queue is bound for it. */
+  eventPublished(routed: boolean): void
   /** The HTTP server answered; `route` is the pattern, never the address as asked for. */
   answered(route: string, status: number): void
   /** Sets where gauges are read from at each scrape; without it they stay at 0. The last one counts. */
@@ -48,6 +54,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   const refreshes = children(counter(registry, 'b24_token_refreshes_total'), 1)
   for (const outcome of ['refreshed', 'failed', 'suspended']) refreshes(outcome).inc(0)
   const answers = children(counter(registry, 'b24_api_requests_total'), 2)
+  const events = countEvents(registry)
   const reason = boundedLabel()
   const read = readGauges(registry)
   let source: (() => GaugeReadings) | undefined
@@ -62,6 +69,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
     deadLetter: (why) => dead(reason(why)).inc(),
     deadLetterRetried: () => retried.inc(),
     tokens: (outcome) => refreshes(outcome).inc(),
+    ...events,
     answered: (route, status) => answers(route, String(status)).inc(),
     gauges(next) {
       source = next
@@ -97,6 +105,22 @@ function countRequests(registry: Registry): Metrics['request'] {
   }
 }
 
+function countEvents(registry: Registry): Pick<Metrics, 'eventReceived' | 'eventPublished'> {
+  const received = children(counter(registry, 'b24_events_received_total'), 1)
+  const published = children(counter(registry, 'b24_events_published_total'), 1)
+  const duration = histogram(registry, 'b24_event_ack_seconds')
+  for (const result of ['published', 'spooled', 'duplicate', 'nudge', 'refused', 'lost'])
+    received(result).inc(0)
+  for (const routed of ['yes', 'no']) published(routed).inc(0)
+  return {
+    eventReceived(result, ms) {
+      received(result).inc()
+      if (ms !== undefined) duration.observe(ms / 1000)
+    },
+    eventPublished: (routed) => published(routed ? 'yes' : 'no').inc(),
+  }
+}
+
 function readGauges(registry: Registry): (readings: GaugeReadings) => void {
   const set = {
     inHand: gauge(registry, 'b24_commands_in_hand'),
@@ -109,10 +133,12 @@ function readGauges(registry: Registry): (readings: GaugeReadings) => void {
     blocked: gauge(registry, 'b24_amqp_blocked'),
     unconfirmed: gauge(registry, 'b24_amqp_unconfirmed'),
     deadLetters: gauge(registry, 'b24_dead_letters_open'),
+    spooled: gauge(registry, 'b24_event_spool_size'),
+    spoolAge: gauge(registry, 'b24_event_spool_age_seconds'),
   }
   const limited = totals(counter(registry, 'b24_rate_limited_total'), { by: 'portal' })
   const reconnects = totals(counter(registry, 'b24_amqp_reconnects_total'), {})
-  return ({ lanes, broker, inHand, deadLetters }) => {
+  return ({ lanes, broker, inHand, deadLetters, spool }) => {
     const sum = { waiting: 0, inFlight: 0, overLimit: 0, level: 0, operating: 0 }
     const states = { ready: 0, throttled: 0, blocked: 0 }
     for (const { stats } of lanes) {
@@ -135,6 +161,8 @@ function readGauges(registry: Registry): (readings: GaugeReadings) => void {
     set.unconfirmed.set(broker.unconfirmed)
     limited(sum.overLimit)
     reconnects(broker.reconnects)
+    set.spooled.set(spool?.count ?? 0)
+    set.spoolAge.set((spool?.ageMs ?? 0) / 1000)
   }
 }
 

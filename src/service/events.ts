@@ -13,6 +13,8 @@ export interface Events {
   readonly intake: EventIntake
   /** What is stored of a portal has changed. */
   readonly forget: (memberId: string) => void
+  /** Events that wait in the store for the broker. */
+  readonly spool: () => { readonly count: number; readonly ageMs: number }
   /** Makes the exchange and begins to fetch, to listen and to drain. Waits for a broker that is away. */
   start(): Promise<void>
 }
@@ -26,9 +28,10 @@ export function createEvents(
   installs: Pick<Installs, 'takeEvent'>,
   hooks: EventHooks = {},
 ): Events {
-  const { broker, config, store, secrets, logger, log, owner, now, newId, unlessStopped, closing } = base
+  const { broker, config, metrics, store, secrets, logger, log, owner, now, newId, unlessStopped, closing } =
+    base
   const { exchange, withRaw, budgetMs } = config.events
-  const outlet = createEventOutlet({ broker, exchange })
+  const outlet = createEventOutlet({ broker, exchange, onPublished: metrics.eventPublished })
   const records = eventRecords(store.db, secrets, now)
   const verifier = createEventVerifier(records.cards, now)
   const durable = createDurableOutlet({
@@ -50,7 +53,8 @@ export function createEvents(
     now,
     newId,
     withRaw,
-    onTaken(result, event) {
+    onTaken(result, ms, event) {
+      metrics.eventReceived(result, event === undefined ? undefined : ms)
       if (event !== undefined && logger.isLevelEnabled('debug'))
         logger.debug({ result, event: event.event, member: event.memberId, key: event.key }, 'event.taken')
     },
@@ -58,6 +62,7 @@ export function createEvents(
   return {
     outlet,
     intake,
+    spool: () => durable.waiting(),
     forget: (memberId) => verifier.forget(memberId),
     async start() {
       await unlessStopped(broker.declare(eventTopology(exchange, config.topology)))

@@ -60,7 +60,13 @@ export interface EventIntakeOptions {
   readonly onProven?: (from: Proven, form: JsonObject) => void
   /** An event of this portal is gone: portals do not repeat them. */
   readonly onLost?: (memberId: string) => void
-  readonly onTaken: (result: Taken, event: PortalEvent | undefined) => void
+  /** A request ended; `ms` since its arrival. */
+  readonly onTaken: (result: Taken, ms: number, event: PortalEvent | undefined) => void
+}
+
+interface Outcome {
+  readonly result: Taken
+  readonly event?: PortalEvent
 }
 
 /** The same event within this time is taken once. */
@@ -69,11 +75,11 @@ const MOST_REMEMBERED = 100_000
 
 /** The intake over an outlet; does no I/O by itself. */
 export function createEventIntake(options: EventIntakeOptions): EventIntake {
-  const { verifier, outlet, installs, now, mostAtOnce = 2000, onTaken } = options
+  const { verifier, outlet, installs, now, mostAtOnce = 2000 } = options
   const recent = createRecent({ windowMs: SAME_WITHIN_MS, most: MOST_REMEMBERED, now })
   let inHand = 0
 
-  async function take(request: EventRequest): Promise<void> {
+  async function take(request: EventRequest): Promise<Outcome> {
     const form = parseForm(request.body)
     const query = new URLSearchParams(request.query)
     const seen = recognise(form, query)
@@ -82,11 +88,11 @@ export function createEventIntake(options: EventIntakeOptions): EventIntake {
     if (seen.what !== 'happening' && seen.what !== 'nudge') throw refuseEvent('HAPPENING_UNKNOWN')
     const from = await verifier.verify(origin)
     if (from === undefined) throw refuseEvent('NOT_VERIFIED')
-    if (seen.what === 'nudge') {
-      options.onOfflineNudge?.(from.memberId, from.clientId)
-      onTaken('nudge', undefined)
-    } else await keep(request, form, from, seen)
-    options.onProven?.(from, form)
+    // Not before the answer: the tokens in the form are nobody's hurry.
+    setImmediate(() => options.onProven?.(from, form))
+    if (seen.what === 'happening') return keep(request, form, from, seen)
+    options.onOfflineNudge?.(from.memberId, from.clientId)
+    return { result: 'nudge' }
   }
 
   /** What we know of the portal changes with these, so they have a road of their own, and are told to consumers after it. */
@@ -95,12 +101,12 @@ export function createEventIntake(options: EventIntakeOptions): EventIntake {
     form: JsonObject,
     origin: Origin,
     event: string,
-  ): Promise<void> {
+  ): Promise<Outcome> {
     // Afterwards nothing would prove an application that is gone.
     const before = event === 'ONAPPUNINSTALL' ? await verifier.verify(origin) : undefined
     const { memberId, clientId, domain = before?.domain ?? '' } = await installs.takeEvent(request.body)
     verifier.forget(memberId)
-    await keep(request, form, { memberId, domain, clientId }, { kind: 'app', event })
+    return keep(request, form, { memberId, domain, clientId }, { kind: 'app', event })
   }
 
   async function keep(
@@ -108,12 +114,12 @@ export function createEventIntake(options: EventIntakeOptions): EventIntake {
     form: JsonObject,
     from: Proven,
     seen: Pick<Extract<Recognised, { what: 'happening' }>, 'kind' | 'event'>,
-  ): Promise<void> {
+  ): Promise<Outcome> {
     const { newId, withRaw = false } = options
     const event = normalise({ ...seen, form, from, receivedAt, newId, withRaw })
     try {
       const kept = await recent.once(event.key, () => outlet.keep(event))
-      onTaken(kept === 'again' ? 'duplicate' : kept, event)
+      return { result: kept === 'again' ? 'duplicate' : kept, event }
     } catch (error) {
       options.onLost?.(event.memberId)
       throw refuseEvent('NOT_KEPT', error)
@@ -125,9 +131,10 @@ export function createEventIntake(options: EventIntakeOptions): EventIntake {
       inHand += 1
       try {
         if (inHand > mostAtOnce) throw refuseEvent('NOT_KEPT')
-        await take(request)
+        const { result, event } = await take(request)
+        options.onTaken(result, now() - request.receivedAt, event)
       } catch (error) {
-        onTaken(resultOf(error), undefined)
+        options.onTaken(resultOf(error), now() - request.receivedAt, undefined)
         throw error instanceof StoreError ? refuseEvent('NOT_KEPT', error) : error
       } finally {
         inHand -= 1

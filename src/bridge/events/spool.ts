@@ -19,8 +19,8 @@ export interface DurableOutlet {
   keep(event: PortalEvent): Promise<Kept>
   /** From now on events go to the broker, after those that were left in the store. Before, all go to the store. */
   start(): Promise<void>
-  /** Portals of which, as far as this process knows, something waits. */
-  readonly waiting: number
+  /** What waited in the store when it was last looked at, of all processes. */
+  waiting(): { readonly count: number; readonly ageMs: number }
   /** Ends the drain under way. Twice is harmless; what waits is for the next process. */
   close(): Promise<void>
 }
@@ -78,6 +78,7 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
   let started = false
   let closed = false
   let held: Promise<void> | undefined
+  let size: { readonly count: number; readonly oldestAt?: number } = { count: 0 }
   let looking: Promise<void> = Promise.resolve()
   let timer: NodeJS.Timeout | undefined
 
@@ -192,11 +193,14 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
 
   async function look(): Promise<void> {
     await refresh()
+    size = behind.size === 0 ? { count: 0 } : await store.size()
     if (behind.size === 0 || !takes() || closed) return
     if (!(await store.lease(owner, LEASE_MS))) return
     const count = behind.size
     if ((await drain()) === 'empty') await switchBack()
-    if (behind.size === 0) log('event.drained', { portals: count })
+    if (behind.size > 0) return
+    size = { count: 0 }
+    log('event.drained', { portals: count })
   }
 
   function lookSoon(): void {
@@ -210,9 +214,10 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
 
   return {
     keep,
-    get waiting() {
-      return behind.size
-    },
+    waiting: () => ({
+      count: size.count,
+      ageMs: size.oldestAt === undefined ? 0 : Math.max(0, now() - size.oldestAt),
+    }),
     async start() {
       await refresh()
       started = true
