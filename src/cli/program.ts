@@ -5,6 +5,7 @@ import { clientOf, readingOnly } from './client.ts'
 import { appsCommand } from './commands/apps.ts'
 import { callCommand } from './commands/call.ts'
 import { configCommand } from './commands/config.ts'
+import { deadCommand } from './commands/dead.ts'
 import { demoCommand } from './commands/demo.ts'
 import { doctorCommand } from './commands/doctor.ts'
 import { eventsCommand } from './commands/events.ts'
@@ -52,6 +53,7 @@ export function createProgram(io: CliIo): Command {
     appsCommand(io),
     eventsCommand(io),
     secretsCommand(io),
+    deadCommand(io),
     sandboxCommand(io),
     demoCommand(io),
   ]
