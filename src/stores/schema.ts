@@ -24,6 +24,7 @@ export interface StoreTables {
   event_spool: EventSpoolTable
   instances: InstancesTable
   event_cursors: EventCursorsTable
+  offline_sources: OfflineSourcesTable
   offline_pumps: OfflinePumpsTable
   dead_letters: DeadLettersTable
   dead_letter_parts: DeadLetterPartsTable
@@ -227,6 +228,15 @@ export interface EventCursorsTable {
   updated_at: number
 }
 
+/** When the handlers of an application on a portal were looked at. */
+export interface OfflineSourcesTable {
+  /** Portal and application in one. */
+  id: string
+  member_id: string
+  client_id: string
+  seen_at: number
+}
+
 /** An offline queue of an application on a portal, and when to look into it next. */
 export interface OfflinePumpsTable {
   /** Portal, application and connector in one. */
@@ -242,7 +252,6 @@ export interface OfflinePumpsTable {
   due_at: number
   /** Looks in a row that found nothing. */
   idle_polls: number
-  created_at: number
   /** Code of what keeps it from being drained. */
   trouble: string | null
 }

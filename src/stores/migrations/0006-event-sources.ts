@@ -7,6 +7,11 @@ export async function up(db: Kysely<unknown>): Promise<void> {
     columns: { name: key(255), value: text, updated_at: time },
     primaryKey: ['name'],
   })
+  await makeTable(db, 'offline_sources', {
+    columns: { id: key(200), member_id: key(64), client_id: key(128), seen_at: time },
+    primaryKey: ['id'],
+    indexes: [{ name: 'offline_sources_by_age', columns: ['seen_at'] }],
+  })
   await makeTable(db, 'offline_pumps', {
     columns: {
       id: key(300),
@@ -17,8 +22,7 @@ export async function up(db: Kysely<unknown>): Promise<void> {
       scheme_until: time,
       due_at: time,
       idle_polls: integer,
-      created_at: time,
-      trouble: optional(text),
+      trouble: optional(key(100)),
     },
     primaryKey: ['id'],
     indexes: [

@@ -1,0 +1,26 @@
+import * as leases from './queries/leases.ts'
+import * as pumps from './queries/offline-pumps.ts'
+import type { Store } from './store.ts'
+
+type Source = Parameters<typeof pumps.findPumps>[1]
+
+/** The store as `bridge/events/offline` wants it. */
+export function offlineQueries({ db }: Store) {
+  return {
+    leases: {
+      take: (request: Parameters<typeof leases.takeLease>[1]) => leases.takeLease(db, request),
+      renew: (lease: Parameters<typeof leases.renewLease>[1], ttlMs: number) =>
+        leases.renewLease(db, lease, ttlMs),
+      release: (lease: Parameters<typeof leases.releaseLease>[1]) => leases.releaseLease(db, lease),
+    },
+    pumps: (source: Source) => pumps.findPumps(db, source),
+    count: () => pumps.countPumps(db),
+    claimDue: (now: number, limit: number, holdMs: number) => pumps.claimDuePumps(db, { now, limit, holdMs }),
+    save: (pump: Parameters<typeof pumps.savePump>[1]) => pumps.savePump(db, pump),
+    replace: (source: Source, connectors: readonly string[], now: number) =>
+      pumps.replacePumps(db, source, { connectors, now }),
+    claimUnseen: (since: number, now: number, limit: number) =>
+      pumps.claimUnseenSources(db, { since, now, limit }),
+    unsee: (source: Source) => pumps.unseeSource(db, source),
+  }
+}
