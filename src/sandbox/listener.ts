@@ -40,6 +40,7 @@ export async function openListener(
   const server = (pair === undefined ? createServer() : createSecureServer(pair)) as Server
   server.keepAliveTimeout = 75_000
   server.requestTimeout = 0
+  const upgraded = new Set<Duplex>()
   await listen(server, address)
   const bound = server.address()
   return {
@@ -51,14 +52,20 @@ export async function openListener(
     },
     serveUpgrades: (handler) => {
       server.on('upgrade', (request: IncomingMessage, socket: Duplex, head: Buffer) => {
-        if (request.headers.upgrade?.toLowerCase() === 'websocket') handler(request, socket, head)
-        else decline(server, request, socket, head)
+        if (request.headers.upgrade?.toLowerCase() !== 'websocket') {
+          decline(server, request, socket, head)
+          return
+        }
+        upgraded.add(socket)
+        socket.once('close', () => upgraded.delete(socket))
+        handler(request, socket, head)
       })
     },
     close: () =>
       new Promise<void>((resolve) => {
         server.close(() => resolve())
         server.closeAllConnections()
+        for (const socket of upgraded) socket.destroy()
       }),
   }
 }

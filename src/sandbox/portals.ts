@@ -53,11 +53,6 @@ export class Portals {
     portal.name = newHost
   }
 
-  /** Those that have been asked for. */
-  all(): Iterable<Portal> {
-    return this.#byHost.values()
-  }
-
   #open(name: string): Portal {
     let portal = this.#byHost.get(name)
     if (portal === undefined) {

@@ -92,7 +92,6 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
   let closed: Promise<void> | undefined
   const close = () => {
     sender.close()
-    for (const { push } of portals.all()) push.close()
     closed ??= Promise.all([listener.close(), oauthListener?.close()]).then(() => undefined)
     return closed
   }

@@ -132,6 +132,24 @@ describe('what a push server does when told', () => {
   })
 })
 
+describe('closing the sandbox', () => {
+  it('ends all connections, those included that do not answer', async () => {
+    const { sandbox, config, address } = await openPush()
+    const [listener, deaf, silenced] = [await listen(address), await listen(address), await listen(address)]
+    sandbox.push({ do: 'silence' })
+    deaf.socket.pause()
+    const wrong = await listen(addressOf(config, { CHANNEL_ID: 'x' }))
+    wrong.socket.pause()
+    const asked = send(addressOf(config, {}, 'long_polling')).catch(() => 'ended')
+    await sandbox.close()
+    deaf.socket.resume()
+    wrong.socket.resume()
+    for (const each of [listener, deaf, silenced]) expect((await each.closed()).code).toBe(1006)
+    await wrong.closed()
+    expect(await asked).toBe('ended')
+  })
+})
+
 describe('/__sandbox/push', () => {
   it('does the same from another process', async () => {
     const { sandbox, config, address } = await openPush()

@@ -196,6 +196,34 @@ describe('other frames', () => {
     expect(JSON.parse(String(b[2]))).toMatchObject({ command: 'b', params: { long: 'ä'.repeat(200) } })
   })
 
+  it('are calls of JSON-RPC from version 5 on, with pings and confirmations in text', async () => {
+    const { sandbox, config } = await openPush({
+      switches: { pushVersion: 5, pushPingMs: 30, pushBufferMs: 20 },
+    })
+    const first = say(sandbox, 'x')
+    for (const command of ['a', 'b']) say(sandbox, command)
+    const address = `${config.server.websocket}?token=${config.jwt}&jsonRpc=true`
+    const missed = await listen(`${address}&mid=${first}`)
+    expect(JSON.parse(String(await missed.next()))).toMatchObject([
+      { params: { body: { command: 'a' } } },
+      { params: { body: { command: 'b' } } },
+    ])
+    missed.socket.terminate()
+    const listener = await listen(address)
+    const mid = say(sandbox, 'c')
+    expect(JSON.parse(String(await listener.next()))).toEqual({
+      jsonrpc: '2.0',
+      method: 'incoming.message',
+      params: { mid, body: expect.objectContaining({ command: 'c' }), sender: { type: 2 } },
+    })
+    listener.socket.send(`mack:${mid}`)
+    expect(await listener.next()).toBe('ping')
+    listener.socket.send('pong')
+    expect(await listener.next()).toBe('ping')
+    expect(sandbox.pushState().connections.at(-1)).toMatchObject({ format: 'rpc', confirmed: mid })
+    expect(await listener.closed()).toMatchObject({ code: 1006 })
+  })
+
   it('have a content type of their own in long polling', async () => {
     const { sandbox, config } = await openPush()
     const mid = say(sandbox, 'a')

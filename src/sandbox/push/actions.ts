@@ -12,7 +12,7 @@ import type { PushConnect, PushNotification } from './record.ts'
  * | `send` | publishes a message on a user's channel, or with no `userId` on the one shared by all users |
  * | `cut` | ends all connections without a word, or closes WebSockets with `code` and `reason` |
  * | `silence` | those that are connected hear nothing any more, no ping and no end either; new ones are served |
- * | `refuse` | the next `times` connects are answered with `status` (502), or reset with 0 |
+ * | `refuse` | the next `times` (1) connects are answered with `status` (502), or reset with 0 |
  * | `restart` | tells `server_restart` on all channels and ends all connections |
  * | `expire-channel` | a channel gets a successor before its time and is told so, with `action` `get_config` or `reconnect` |
  * | `expire-config` | tells `config_expire` on all channels |
@@ -32,7 +32,7 @@ export type PushAction =
     }
   | { readonly do: 'cut'; readonly code?: number; readonly reason?: string }
   | { readonly do: 'silence' | 'restart' | 'expire-config' }
-  | { readonly do: 'refuse'; readonly times: number; readonly status?: number }
+  | { readonly do: 'refuse'; readonly times?: number; readonly status?: number }
   | {
       readonly do: 'expire-channel'
       readonly clientId?: string
@@ -45,10 +45,17 @@ export interface PushOutcome {
   readonly mid?: string
 }
 
+/** An open connection and what it asked for. */
+export interface OpenConnection extends ConnectionCard {
+  readonly silent: boolean
+  /** By JSON-RPC: the last message that the client has confirmed. */
+  readonly confirmed?: string
+}
+
 /** Who listens to a portal's push server, oldest first, and what has happened there. */
 export interface PushState {
   /** Open connections and what they asked for. */
-  readonly connections: readonly (ConnectionCard & { readonly silent: boolean })[]
+  readonly connections: readonly OpenConnection[]
   /** Attempts to connect, refused ones included. */
   readonly connects: readonly PushConnect[]
   /** Mobile notifications that applications have sent. */
@@ -76,7 +83,7 @@ export function actPush(push: PortalPush, action: PushAction): PushOutcome {
       for (const connection of push.connections.all()) connection.silence()
       return {}
     case 'refuse':
-      push.record.refuse(action.times, action.status ?? 502)
+      push.record.refuse(action.times ?? 1, action.status ?? 502)
       return {}
     case 'restart':
       return restart(push)
@@ -92,7 +99,11 @@ export function actPush(push: PortalPush, action: PushAction): PushOutcome {
 /** The state of a portal's push server now. */
 export function pushState({ connections, record }: PortalPush): PushState {
   return {
-    connections: connections.all().map(({ card, silent }) => ({ ...card, silent })),
+    connections: connections.all().map(({ card, silent, confirmed }) => ({
+      ...card,
+      silent,
+      ...(confirmed === undefined ? {} : { confirmed }),
+    })),
     connects: [...record.connects],
     notifications: [...record.notifications],
   }

@@ -17,6 +17,8 @@ export interface Connection {
   readonly card: ConnectionCard
   /** True when it looks alive to the client but nothing comes any more. */
   readonly silent: boolean
+  /** The last `mid` that the client has confirmed, where it does that. */
+  readonly confirmed?: string | undefined
   deliver(messages: readonly PushMessage[]): void
   /** Ends it with a reason. */
   end(refusal: Refusal): void

@@ -2,7 +2,7 @@
 export interface PushHabits {
   /** The portal has a push server of its own, uses one that many portals share (asks for `clientId`), or has none. */
   readonly pushServer: 'personal' | 'shared' | 'none'
-  /** With 5 the configuration has a `jwt`, which names the channels in place of `CHANNEL_ID`. */
+  /** With 5 the configuration has a `jwt`, which names the channels in place of `CHANNEL_ID`, and JSON-RPC is spoken. */
   readonly pushVersion: 4 | 5
   /** A WebSocket that names wrong channels is opened and then closed with 4010, or refused with 400 as by older servers. */
   readonly pushRefusal: 'close' | 'status'

@@ -30,7 +30,11 @@ export class History {
     const mid = `${this.#startSecond}${String(this.#count).padStart(16, '0')}`
     const message = { mid, createdMs: nowMs, expiry: Math.min(expiry, KEPT_SECONDS), text }
     if (message.expiry <= 0) return message
-    for (const channel of channels) this.#byChannel.set(channel, [...this.#alive(channel, nowMs), message])
+    for (const channel of channels) {
+      const kept = this.#byChannel.get(channel)
+      if (kept === undefined) this.#byChannel.set(channel, [message])
+      else kept.push(message)
+    }
     return message
   }
 
@@ -50,7 +54,10 @@ export class History {
   }
 
   #alive(channel: string, nowMs: number): PushMessage[] {
-    const kept = this.#byChannel.get(channel) ?? []
-    return kept.filter(({ createdMs, expiry }) => nowMs < createdMs + expiry * 1000)
+    const kept = this.#byChannel.get(channel)
+    if (kept === undefined) return []
+    const alive = kept.filter(({ createdMs, expiry }) => nowMs < createdMs + expiry * 1000)
+    this.#byChannel.set(channel, alive)
+    return alive
   }
 }

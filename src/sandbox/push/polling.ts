@@ -68,6 +68,7 @@ export class PollingConnection implements Connection {
 
 /** Answers a request that may not listen, or no longer. */
 export function refusePolling(response: ServerResponse, refusal: Refusal): void {
+  if (response.headersSent) return
   const status = refusal === TOO_MANY_CONNECTIONS ? 429 : 400
   response.writeHead(status, { ...ANYBODY, 'Content-Type': 'text/plain' }).end(refusalText(refusal))
 }

@@ -5,7 +5,7 @@ const LENGTH_DELIMITED = 2
 const FIXED_32 = 5
 
 /** `sender.type` of what a portal publishes. */
-const BACKEND = 2
+export const BACKEND = 2
 
 /**
  * Messages as binary connections get them: one `ResponseBatch` with one `Response` with the `OutgoingMessages`.

@@ -51,6 +51,7 @@ export function refusalText({ code, text }: Refusal): string {
 }
 
 function formatOf(query: URLSearchParams, habits: PushHabits): Format {
+  if (habits.pushVersion >= 5 && query.get('jsonRpc') === 'true') return 'rpc'
   if (query.get('binaryMode') === 'true') return 'binary'
   return habits.pushJson && query.get('format') === 'json' ? 'json' : 'text'
 }

@@ -5,14 +5,18 @@ import type { PushHabits } from './habits.ts'
 import type { PushMessage } from './history.ts'
 import { type Refusal, refusalText, type Subscription } from './subscription.ts'
 
+/** Clients of JSON-RPC give a connection up when they have not been pinged for 20 seconds. */
+const RPC_PING_MS = 10_000
+
 /**
  * A listener at a WebSocket. The first message goes at once; those that come while `pushBufferMs` run go together
- * afterwards. It is pinged every `pushPingMs` and dropped when it has not answered by the next ping. What the client
- * sends is not read.
+ * afterwards. It is pinged every `pushPingMs` and dropped when it has not answered by the next ping. With JSON-RPC pings
+ * and answers are texts, and the client confirms messages; else what it sends is not read.
  */
 export class SocketConnection implements Connection {
   readonly card: ConnectionCard
   silent = false
+  confirmed: string | undefined
   readonly #socket: WebSocket
   readonly #habits: PushHabits
   readonly #pings: NodeJS.Timeout
@@ -24,7 +28,10 @@ export class SocketConnection implements Connection {
     this.card = cardOf('websocket', wanted)
     this.#socket = socket
     this.#habits = habits
-    this.#pings = setInterval(() => this.#ping(), habits.pushPingMs)
+    const isRpc = wanted.format === 'rpc'
+    const pingMs = isRpc ? Math.min(habits.pushPingMs, RPC_PING_MS) : habits.pushPingMs
+    this.#pings = setInterval(() => this.#ping(), pingMs)
+    if (isRpc) socket.on('message', (data) => this.#hear(String(data)))
     socket.on('pong', () => {
       this.#answered = true
     })
@@ -70,7 +77,13 @@ export class SocketConnection implements Connection {
       return
     }
     this.#answered = false
-    this.#socket.ping('ws ping')
+    if (this.card.format === 'rpc') this.#socket.send('ping')
+    else this.#socket.ping('ws ping')
+  }
+
+  #hear(text: string): void {
+    if (text === 'pong') this.#answered = true
+    else if (text.startsWith('mack:')) this.confirmed = text.slice('mack:'.length)
   }
 
   #stop(): void {
