@@ -6,7 +6,12 @@ export const MAX_FILE_BYTES = 1024 * 1024
 /** https://apidocs.bitrix24.com/api-reference/events/event-bind.html */
 const LONGEST_URL = 255
 
-const text = z.string({ error: 'must be a text' }).trim().min(1, { error: 'must not be empty' })
+/** The end of a sentence about a value of the wrong type. */
+const must = (what: string): { error: (issue: { readonly input?: unknown }) => string } => {
+  return { error: ({ input }) => (input === undefined ? 'is missing' : `must be ${what}`) }
+}
+
+const text = z.string(must('a text')).trim().min(1, { error: 'must not be empty' })
 const userId = z.int({ error: 'must be the id of a user' }).positive({ error: 'must be the id of a user' })
 const flag = z.boolean({ error: 'must be true or false' })
 const eventName = text
@@ -18,9 +23,10 @@ const url = text.max(LONGEST_URL, { error: `must have at most ${LONGEST_URL} cha
 })
 
 /** One text, or one a language: `{ en: Chairs, de: Stühle }`. */
-const words = z.union([text, z.record(z.string().regex(/^[a-z]{2}$/), text)], {
-  error: 'must be a text, or texts by language such as { en: Chairs, de: Stühle }',
-})
+const words = z.union(
+  [text, z.record(z.string().regex(/^[a-z]{2}$/), text)],
+  must('a text, or texts by language such as { en: Chairs, de: Stühle }'),
+)
 const settings = z.record(z.string(), z.json(), { error: 'must be names with values' })
 
 /** A page of ours under `/b24/placements/`, or an address of yours. */
@@ -126,19 +132,20 @@ const bot = z.strictObject({
 
 const schema = z
   .strictObject({
-    portals: z.union([z.literal('*'), z.array(text).min(1)], {
-      error: "must be '*', or a list of member ids, domains or aliases",
-    }),
+    portals: z.union(
+      [z.literal('*'), z.array(text).min(1)],
+      must("'*', or a list of member ids, domains or aliases"),
+    ),
     application: text.optional(),
     base: url.optional(),
-    events: z.array(event, { error: 'must be a list' }).default([]),
-    offline: z.array(offline, { error: 'must be a list' }).default([]),
-    senders: z.array(sender, { error: 'must be a list' }).default([]),
-    robots: z.array(robot, { error: 'must be a list' }).default([]),
-    activities: z.array(robot, { error: 'must be a list' }).default([]),
-    placements: z.array(placement, { error: 'must be a list' }).default([]),
-    userFieldTypes: z.array(userFieldType, { error: 'must be a list' }).default([]),
-    bots: z.array(bot, { error: 'must be a list' }).default([]),
+    events: z.array(event, must('a list')).default([]),
+    offline: z.array(offline, must('a list')).default([]),
+    senders: z.array(sender, must('a list')).default([]),
+    robots: z.array(robot, must('a list')).default([]),
+    activities: z.array(robot, must('a list')).default([]),
+    placements: z.array(placement, must('a list')).default([]),
+    userFieldTypes: z.array(userFieldType, must('a list')).default([]),
+    bots: z.array(bot, must('a list')).default([]),
   })
   .superRefine((document, context) => {
     for (const [list, keys] of Object.entries(identities(document))) {
@@ -177,7 +184,7 @@ export function readDocument(
 
 /** What the schema library says of itself, in our words. */
 function sentence(message: string): string {
-  if (/expected .*received undefined/.test(message)) return 'is missing'
+  if (/expected object, received/.test(message)) return 'must be names with values'
   return /^(?:must|is|stands|needs|names) /.test(message) ? message : `is wrong: ${message}`
 }
 

@@ -42,10 +42,16 @@ export function planSubscriptions(state: {
   const { wanted, bound, remembered, isOurs } = state
   const byId = new Map(bound.map((one) => [subscriptionId(one), one]))
   const wantedIds = new Set(wanted.map(subscriptionId))
+  /** One bot stands in two lists. */
+  const isKnownOtherwise = ({ kind, id }: Bound): boolean =>
+    id !== undefined &&
+    bound.some((other) => other.id === id && other.kind !== kind && wantedIds.has(subscriptionId(other)))
   const surplus = [...byId].flatMap(([id, one]): Action[] => {
-    if (wantedIds.has(id)) return []
+    if (wantedIds.has(id) || isKnownOtherwise(one)) return []
     const { kind, label, url, unbind } = one
     const ours = remembered[id] !== undefined || (url !== undefined && isOurs(url))
+    // That list names the bots of everybody.
+    if (!ours && kind === 'bot') return []
     return [{ act: ours ? 'unbind' : 'foreign', kind, label, calls: ours ? [unbind] : [], id }]
   })
   const needed = wanted.map((one): Action => {
