@@ -85,3 +85,36 @@ async function findOwn(db: Kysely<StoreTables>, name: string, owner: string): Pr
     .where('owner', '=', owner)
     .executeTakeFirst()
 }
+
+/** Holds all leases of an owner whose names begin so for longer, those that ran out and nobody took included. */
+export async function renewLeases(
+  db: Kysely<StoreTables>,
+  { prefix, owner, ttlMs }: { readonly prefix: string; readonly owner: string; readonly ttlMs: number },
+): Promise<void> {
+  await db
+    .updateTable('leases')
+    .set((set) => ({ until: set(moment(db, undefined), '+', ttlMs) }))
+    .where('owner', '=', owner)
+    .where('name', '>=', prefix)
+    .where('name', '<', after(prefix))
+    .execute()
+}
+
+/** The leases whose names begin so that somebody holds now. */
+export async function listLeases(
+  db: Kysely<StoreTables>,
+  prefix: string,
+): Promise<Pick<Lease, 'name' | 'owner'>[]> {
+  return db
+    .selectFrom('leases')
+    .select(['name', 'owner'])
+    .where('name', '>=', prefix)
+    .where('name', '<', after(prefix))
+    .where('until', '>', moment(db, undefined))
+    .execute()
+}
+
+/** Behind all names that begin so; names may hold `_` and `%`, which LIKE reads as wildcards. */
+function after(prefix: string): string {
+  return `${prefix.slice(0, -1)}${String.fromCharCode(prefix.charCodeAt(prefix.length - 1) + 1)}`
+}

@@ -1,0 +1,157 @@
+import { offlineCount, purposeOf } from '../../../client/push/control.ts'
+import type { PushMessage } from '../../../client/push/message.ts'
+import { advance, encodePosition, type Position } from '../../../client/push/position.ts'
+import { BridgeError } from '../../../model/errors.ts'
+import type { EventOutlet } from '../outlet.ts'
+import { eventOfMessage, type PushKey } from './event.ts'
+
+/** What becomes of a message. */
+export type PushFate = 'published' | 'offline' | 'control' | 'refused'
+
+export interface OutflowOptions {
+  readonly key: PushKey
+  /** Host name of the portal, as it is known now. */
+  readonly domain: () => string
+  readonly outlet: Pick<EventOutlet, 'publish'>
+  readonly position: Position | undefined
+  readonly now: () => number
+  /** The portal says that so many offline events wait. */
+  readonly onOffline: (count: number) => void
+  /** The broker has the message, or it needs none. */
+  readonly onHandled: (message: PushMessage, fate: PushFate) => void
+  /** More waits than should: `true` stops the inflow, `false` lets it go on. */
+  readonly onBehind: (behind: boolean) => void
+  readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
+}
+
+/** Messages that wait for the broker at most, but for those of the last frame. */
+const MOST_WAITING = 200
+const FIRST_PAUSE_MS = 500
+const LONGEST_PAUSE_MS = 15_000
+/** Codes of a broker that will never take this message, however often it is offered. */
+const NEVER = new Set(['MESSAGE_TOO_LARGE', 'MESSAGE_INVALID'])
+
+/**
+ * The messages of one connection on their way to the broker: one after another, each confirmed before the next one, and
+ * offered again for as long as the broker is away. The position passes a message when nothing more is to be done for it.
+ */
+export class Outflow {
+  readonly #options: OutflowOptions
+  readonly #waiting: PushMessage[] = []
+  readonly #stop = new AbortController()
+  #position: Position | undefined
+  #saved: string | undefined
+  #running: Promise<void> | undefined
+  #behind = false
+
+  constructor(options: OutflowOptions) {
+    this.#options = options
+    this.#position = options.position
+    this.#saved = options.position && encodePosition(options.position)
+  }
+
+  /** Begins at a position where there was none. */
+  begin(position: Position): void {
+    this.#position ??= position
+  }
+
+  push(messages: readonly PushMessage[]): void {
+    if (messages.length === 0) return
+    this.#waiting.push(...messages)
+    if (this.#waiting.length > MOST_WAITING && !this.#behind) {
+      this.#behind = true
+      this.#options.onBehind(true)
+    }
+    this.#running ??= this.#run()
+  }
+
+  /** The position to keep, when it is not the one kept last; say `kept` when that is done. */
+  unsaved(): string | undefined {
+    const text = this.#position && encodePosition(this.#position)
+    return text === this.#saved ? undefined : text
+  }
+
+  /** The position behind everything that is done with; `undefined` before the first. */
+  current(): string | undefined {
+    return this.#position && encodePosition(this.#position)
+  }
+
+  kept(text: string): void {
+    this.#saved = text
+  }
+
+  /** True when everything has ended within this time. */
+  async idle(withinMs: number): Promise<boolean> {
+    if (!this.#running) return true
+    const patience = new AbortController()
+    const late = sleepUnless(patience.signal, withinMs).then(() => false)
+    const done = await Promise.race([this.#running.then(() => true), late])
+    patience.abort()
+    return done
+  }
+
+  /** Offers nothing more. What waits stays in the server's history. */
+  close(): void {
+    this.#stop.abort()
+    this.#waiting.length = 0
+  }
+
+  async #run(): Promise<void> {
+    for (let message = this.#waiting[0]; message !== undefined; message = this.#waiting[0]) {
+      const fate = await this.#handle(message)
+      if (fate === undefined) break
+      if (this.#waiting[0] === message) this.#waiting.shift()
+      this.#position = advance(this.#position, message)
+      this.#options.onHandled(message, fate)
+      if (this.#behind && this.#waiting.length === 0) {
+        this.#behind = false
+        this.#options.onBehind(false)
+      }
+    }
+    this.#running = undefined
+  }
+
+  /** `undefined` when it was closed before the broker had the message. */
+  async #handle(message: PushMessage): Promise<PushFate | undefined> {
+    const purpose = purposeOf(message)
+    if (purpose === 'offline') {
+      this.#options.onOffline(offlineCount(message))
+      return 'offline'
+    }
+    return purpose === 'application' ? this.#publish(message) : 'control'
+  }
+
+  async #publish(message: PushMessage): Promise<PushFate | undefined> {
+    const { key, domain, outlet, now, log } = this.#options
+    const event = eventOfMessage(message, { ...key, domain: domain() }, now())
+    for (let pauseMs = FIRST_PAUSE_MS; !this.#stop.signal.aborted; ) {
+      try {
+        await outlet.publish(event)
+        return 'published'
+      } catch (error) {
+        const code = error instanceof BridgeError ? error.code : 'UNEXPECTED'
+        if (NEVER.has(code)) {
+          log('push.refused', { code, event: event.event, key: event.key })
+          return 'refused'
+        }
+        if (pauseMs === FIRST_PAUSE_MS) log('push.unpublished', { code, key: event.key })
+      }
+      await sleepUnless(this.#stop.signal, pauseMs)
+      pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs)
+    }
+    return undefined
+  }
+}
+
+function sleepUnless(signal: AbortSignal, ms: number): Promise<void> {
+  return new Promise((resolve) => {
+    const end = (): void => {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', end)
+      resolve()
+    }
+    const timer = setTimeout(end, ms)
+    signal.addEventListener('abort', end)
+    if (signal.aborted) end()
+  })
+}
