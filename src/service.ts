@@ -105,6 +105,7 @@ async function start(
     ...(config.adminToken === undefined ? {} : { adminToken: config.adminToken }),
     commands: createDoor({
       ...base,
+      quietMs: config.quietMs,
       ledger,
       contract: createNativeContract({ maxBodyBytes: config.maxBodyBytes }),
       commandQueue: chosen.contract.name === 'native' ? chosen.commandQueue : undefined,
@@ -113,6 +114,7 @@ async function start(
     ...(config.events.enabled
       ? { events: { intake: events.intake, maxFormBytes: config.events.maxFormBytes } }
       : {}),
+    deadLetters: dead.letters ?? 'queue',
     health: () =>
       readiness({ broker, draining, serving: consumer !== undefined, storeTrouble: remembering.trouble() }),
     metrics,

@@ -3,8 +3,9 @@ import type { Command } from '../model/command.ts'
 import { BrokerError, CommandError, StoreError } from '../model/errors.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { KEEP_REPLY_HEADER } from './commands/consume.ts'
+import { execute } from './commands/execute.ts'
 import { decodeKept, type Ledger, LedgerEntry, NOT_KEPT, REUSED, requestHash } from './commands/ledger.ts'
-import { isReadCommand, rejected, runCommand } from './commands/run.ts'
+import { isReadCommand, rejected } from './commands/run.ts'
 import { settlement } from './commands/settle.ts'
 import type { Contract } from './contracts/contract.ts'
 import type { Portal, Portals } from './portals.ts'
@@ -18,8 +19,11 @@ export interface DoorSettings {
   readonly broker: Broker
   /** The queue for commands that are not waited for; `undefined` when it speaks another contract. */
   readonly commandQueue: string | undefined
+  /** How long a write in doubt is left alone before it is looked up or repeated. */
+  readonly quietMs: number
   readonly now: () => number
   readonly newId: () => string
+  readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
 /** Commands from callers who speak HTTP, run by the same lanes and remembered in the same ledger. */
@@ -61,16 +65,24 @@ export function createDoor(settings: DoorSettings): Door {
     let portal: Portal | undefined
     try {
       command = contract.parse(message)
-      portal = await portals.find(command)
       const entry = entryFor(message, command)
       const known = await entry?.recall()
       if (known?.reply !== undefined) return { reply: known.reply.message }
-      if (known?.outcome !== undefined) return { reply: encode(message, command, known.outcome, portal) }
-      const outcome = await runCommand(command, portal, {
-        source: 'http',
-        signal,
-        ...(entry === undefined ? {} : { beforeSend: entry.started }),
-      })
+      if (known?.outcome !== undefined && known.since === undefined)
+        return { reply: encode(message, command, known.outcome) }
+      const { messageId } = message
+      const { outcome, ...found } = await execute(
+        command,
+        {
+          messageId,
+          entry,
+          ...(known?.outcome === undefined || known.since === undefined
+            ? {}
+            : { begun: { since: known.since, outcome: known.outcome } }),
+        },
+        { ...settings, source: 'http', signal },
+      )
+      portal = found.portal
       if (settlement(outcome, true) === 'requeue') {
         await entry?.forget()
         throw withdrawn(outcome)

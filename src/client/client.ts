@@ -1,9 +1,11 @@
+import { randomUUID } from 'node:crypto'
 import type { CallOptions } from '../model/call.ts'
 import type { BatchEntry } from '../model/command.ts'
 import type { Credential } from '../model/credential.ts'
 import { type BridgeError, CommandError, ConfigError } from '../model/errors.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import { parseRequestLimit, type RequestLimit } from '../model/limits.ts'
+import { isOnlyV3, isReadMethod } from '../model/methods.ts'
 import { parseWebhook, type Webhook, webhookCredential } from '../model/webhook.ts'
 import { isBatchable, planGroups } from './batch/group.ts'
 import type { LaneStats } from './lane/core.ts'
@@ -100,7 +102,7 @@ export function clientOver(
   const submit = (work: Work): Promise<readonly CallSettled[]> => lane.submit(work)
   const send: Client['send'] = async (method, params = {}, options) => {
     const work = {
-      calls: [{ method, params: plainJson(params) }],
+      calls: [{ method, params: plainJson(params), ...versionOf(method, options) }],
       ...(options === undefined ? {} : { options }),
     }
     return (await submit(work))[0] as CallSettled
@@ -122,6 +124,15 @@ export function clientOver(
     list: <T>(method: string, params: Params = {}, options?: ListOptions) =>
       rows(lane, method, plainJson(params) as JsonObject, options) as AsyncIterable<T>,
   }
+}
+
+/** Where the call goes; a write to REST v3 always has a key, so that it can be repeated when its answer is lost. */
+function versionOf(
+  method: string,
+  { api, idempotencyKey }: CallOptions = {},
+): Pick<LaneCall, 'api' | 'idempotencyKey'> {
+  if (api !== 'v3' && !isOnlyV3(method)) return {}
+  return isReadMethod(method) ? { api: 'v3' } : { api: 'v3', idempotencyKey: idempotencyKey ?? randomUUID() }
 }
 
 /**

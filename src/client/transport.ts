@@ -18,7 +18,12 @@ export interface Transport {
    *
    * Rejects with a `TransportError`; `sent` is `false` only when no byte of the request left this machine.
    */
-  post(origin: string, path: string, body: string): Promise<HttpAnswer>
+  post(
+    origin: string,
+    path: string,
+    body: string,
+    more?: { readonly idempotencyKey?: string },
+  ): Promise<HttpAnswer>
   /** Ends idle connections; requests under way are cut. Twice is harmless. */
   close(): Promise<void>
 }
@@ -71,12 +76,13 @@ export function createTransport(options: TransportOptions = {}): Transport {
   }
 
   return {
-    post(origin, path, body) {
+    post(origin, path, body, { idempotencyKey } = {}) {
       if (closed)
         return Promise.reject(new TransportError('CLIENT_CLOSED', 'The client is closed', { sent: false }))
       return new Promise((resolve, reject) => {
         const exchange = new Exchange(resolve, reject, timeoutMs, maxBytes, origin)
-        poolFor(origin).dispatch({ path, method: 'POST', headers, body }, exchange)
+        const all = idempotencyKey === undefined ? headers : { ...headers, 'idempotency-key': idempotencyKey }
+        poolFor(origin).dispatch({ path, method: 'POST', headers: all, body }, exchange)
       })
     },
     async close() {

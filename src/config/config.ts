@@ -82,6 +82,8 @@ export interface Config {
   readonly maxInFlight: number
   readonly requestTimeoutMs: number
   readonly portalWaitMs: number
+  /** How long a write in doubt is left alone. */
+  readonly quietMs: number
   readonly contract: ContractConfig
   readonly topology: 'declare' | 'passive' | 'off'
   /** Where what was set aside is kept, and for how long. */
@@ -143,6 +145,7 @@ export function buildConfig(parts: ConfigParts): Config {
     maxInFlight: values.maxInFlight,
     requestTimeoutMs: values.requestTimeout * 1000,
     portalWaitMs: values.portalWait * 1000,
+    quietMs: values.quietPeriod * 1000,
     contract: contractOf(parts),
     topology: values.topology,
     deadLetters: { where: values.deadLetters, retentionMs: values.deadRetention * 86_400_000 },

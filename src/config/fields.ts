@@ -391,6 +391,16 @@ export const FIELDS = {
     unit: 'seconds',
     about: 'How long a command waits for an unreachable portal before it is answered with an error.',
   },
+  quietPeriod: {
+    group: SENDING,
+    env: 'BRIDGE_QUIET_PERIOD',
+    flag: '--quiet-period <seconds>',
+    kind: kind.number(0, 3600),
+    default: '75',
+    unit: 'seconds',
+    about:
+      'How long a write whose answer was lost is left alone before it is looked up or repeated, where the command allows that. The cloud works on a request for 60 seconds at most; set more for a self-hosted portal that has no such bound.',
+  },
 
   events: {
     group: EVENTS,

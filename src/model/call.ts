@@ -15,6 +15,14 @@ export interface CallOptions {
   readonly deadlineMs?: number
   /** Another credential on the same portal than the client's own. */
   readonly credential?: Credential
+  /**
+   * Calls REST v3, each call in a request of its own. Methods that only v3 knows go there without a word.
+   *
+   * https://apidocs.bitrix24.com/api-reference/rest-v3.html
+   */
+  readonly api?: 'v3'
+  /** For REST v3: by which the portal tells a repetition, 1 to 255 printable ASCII characters; random unless given. */
+  readonly idempotencyKey?: string
   /** Ends the wait; a call that was already sent goes on at the portal. */
   readonly signal?: AbortSignal
 }

@@ -10,6 +10,18 @@ export interface BatchEntry {
   readonly params: JsonObject | readonly Json[] | string
 }
 
+/** An exchange and a routing key; the empty exchange leads to the queue of that name. */
+export interface ReplyTarget {
+  readonly exchange: string
+  readonly routingKey: string
+}
+
+/**
+ * How a write in doubt is looked up: by the mark that the bridge puts into the new object (`origin`: `ORIGINATOR_ID` and
+ * `ORIGIN_ID`; `xml_id`: `XML_ID`), or by any list method. At least one row found means that it was carried out.
+ */
+export type VerifyRecipe = 'origin' | 'xml_id' | { readonly method: string; readonly params: JsonObject }
+
 /** What every command has, whatever contract it came by. */
 interface CommandBase {
   /** Portal by name, domain or member id; the default portal when left out. */
@@ -26,6 +38,8 @@ interface CommandBase {
   readonly meta: Json
   readonly priority?: Priority
   readonly orderKey?: string
+  /** Where the reply goes in place of `reply_to` and the reply queue; false sends none. */
+  readonly reply?: ReplyTarget | false
   /** Milliseconds from arrival after which an unsent command is answered with `DEADLINE_EXCEEDED`. */
   readonly deadlineMs?: number
 }
@@ -34,6 +48,10 @@ interface CommandBase {
 export interface CallCommand extends CommandBase {
   readonly action: 'call'
   readonly params: JsonObject | readonly Json[]
+  /** Which version of the REST API is called; left out the older one, unless only v3 knows the method. */
+  readonly api?: 'v3'
+  /** How to find out whether a write in doubt was carried out. */
+  readonly verify?: VerifyRecipe
   /** The sender's parameters byte for byte, used when the call travels alone. */
   readonly rawParams?: string
   /** The reply needs the portal's JSON text unchanged. */

@@ -35,6 +35,19 @@ export function isReadMethod(method: string): boolean {
   return READ_ENDINGS.has(name.slice(name.lastIndexOf('.') + 1))
 }
 
+/** Families that only REST v3 has. */
+const ONLY_V3 = /^(?:main\.eventlog|timeman\.record|call\.followup|note|mail|rest\.scope)\./
+
+/**
+ * True for methods that only REST v3 knows; those that both versions know (`tasks.task.*`) are called in the older one
+ * unless the caller says otherwise.
+ *
+ * https://apidocs.bitrix24.com/api-reference/rest-v3.html
+ */
+export function isOnlyV3(method: string): boolean {
+  return ONLY_V3.test(method.toLowerCase())
+}
+
 /** Parameters of these go by position, not by name, so they cannot be written as a query and go alone. */
 const POSITIONAL = /^task\.(?:commentitem|checklistitem|elapseditem|item|planner)\./
 

@@ -83,4 +83,6 @@ export interface Outcome {
   readonly result?: CommandResult
   readonly failure?: Failure
   readonly attempts: number
+  /** The answer was lost, and the object was found by looking it up. */
+  readonly verified?: true
 }

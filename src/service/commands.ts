@@ -35,6 +35,7 @@ export async function serveCommands(
       strictOrder: chosen.strictOrder,
       run: { countLists: chosen.countLists, maxListBytes: config.maxBodyBytes },
       maxReplyBytes: config.maxBodyBytes,
+      quietMs: config.quietMs,
       onSettled(report) {
         metrics.settled(report)
         logger.info(report, 'command.settled')

@@ -137,6 +137,7 @@ export async function openPortals(base: Omit<Foundation, 'portals' | 'transport'
       maxInFlight: config.maxInFlight,
       operatingLimitSeconds: config.operatingLimitSeconds,
       portalWaitMs: config.portalWaitMs,
+      quietMs: config.quietMs,
     },
   })
   closing.push(

@@ -105,6 +105,7 @@ export function ledgerQueries({ db }: Store) {
       started: async (rows: Parameters<typeof ledger.markStarted>[1]) =>
         void (await watch(ledger.markStarted(db, rows))),
       done: (rows: Parameters<typeof ledger.markDone>[1]) => watch(ledger.markDone(db, rows)),
+      again: (keys: readonly string[], startedAt: number) => watch(ledger.markAgain(db, keys, startedAt)),
       forget: (keys: readonly string[]) => watch(ledger.forget(db, keys)),
     },
   }

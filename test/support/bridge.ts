@@ -61,7 +61,8 @@ export interface Bench extends AsyncDisposable {
   /** Every reply so far, in order of arrival. */
   readonly replies: Reply[]
   service: Service
-  start(): Promise<Service>
+  /** Starts the bridge, with other variables when they are given. */
+  start(env?: Environment): Promise<Service>
   /** Publishes a command; a text or bytes go as they are. Gives its id. */
   send(body: unknown, more?: Partial<Message>): Promise<string>
   /** The one reply to a command, waiting for it. */
@@ -151,8 +152,8 @@ export async function openBench(options: BenchOptions): Promise<Bench> {
     folder,
     replies,
     service: undefined as unknown as Service,
-    async start() {
-      bench.service = await startService(readConfig({ env, cwd: folder }), { logger })
+    async start(other = env) {
+      bench.service = await startService(readConfig({ env: other, cwd: folder }), { logger })
       return bench.service
     },
     async send(body, more = {}) {

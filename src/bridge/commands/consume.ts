@@ -6,10 +6,11 @@ import { BridgeError } from '../../model/errors.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Contract } from '../contracts/contract.ts'
 import type { Portal, Portals } from '../portals.ts'
+import { execute } from './execute.ts'
 import { createInHand, type InHand } from './in-hand.ts'
 import { type KeptReply, type Ledger, LedgerEntry, requestHash } from './ledger.ts'
 import { keepDead, publishReply } from './reply.ts'
-import { isReadCommand, type RunOptions, rejected, runCommand, tooLargeToReply } from './run.ts'
+import { isReadCommand, type RunOptions, rejected, tooLargeToReply } from './run.ts'
 import { isForeign, isOurTrouble, settlement } from './settle.ts'
 
 /** One settled command, for logs and metrics; holds no parameters and no secret. */
@@ -49,6 +50,8 @@ export interface ConsumeSettings {
   /** Run one command after another, in order of arrival. */
   readonly strictOrder?: boolean
   readonly run?: Pick<RunOptions, 'countLists' | 'maxListBytes'>
+  /** How long a write in doubt is left alone before it is looked up; 75 seconds unless set. */
+  readonly quietMs?: number
   /** A reply with a larger body is replaced by an error; no bound unless set. */
   readonly maxReplyBytes?: number
   readonly now: () => number
@@ -82,6 +85,8 @@ export const KEEP_REPLY_HEADER = 'x-b24-keep-reply'
 const REMEMBERED = 20_000
 /** Bodies of commands in hand, at most, give or take what is on its way. */
 const MAX_BYTES_IN_HAND = 256 * 1024 * 1024
+/** The cloud cuts a request at 60 s. https://apidocs.bitrix24.com/limits.html */
+const QUIET_MS = 75_000
 /** The longest pause between two tries to write how a command ended. */
 const STORE_HOLD_MS = 60_000
 /** Pause before a delivery is handed back because the store or the broker is away. */
@@ -255,31 +260,41 @@ class QueueServer implements CommandConsumer {
     const replayed = entry === undefined ? undefined : await entry.recall()
     if (replayed?.reply !== undefined) {
       // Where the asker is now, not where it was: it may have been restarted with a new reply queue.
-      const again = { ...replayed.reply, address: this.#settings.replyAddress(delivery.message) }
-      await publishReply(this.#settings, delivery, again, () => again)
+      const again = { ...replayed.reply, address: this.#addressFor(delivery.message, command) }
+      if (command?.reply !== false) await publishReply(this.#settings, delivery, again, () => again)
       delivery.ack()
       return this.#report(delivery, command, { kind: 'done', status: 200, attempts: 0 }, undefined, true)
     }
-    let outcome = failed ?? replayed?.outcome
-    let portal: Portal | undefined
-    if (command !== undefined && outcome === undefined) {
-      try {
-        portal = await this.#settings.portals.find(command)
-        outcome = await runCommand(this.#ordered(command), portal, {
-          ...this.#settings.run,
-          source: delivery.queue,
-          signal: this.#stop.signal,
-          ...(entry === undefined ? {} : { beforeSend: entry.started }),
-        })
-      } catch (error) {
-        outcome = rejected(error)
-      }
+    const known = failed ?? replayed?.outcome
+    const since = replayed?.since
+    if (command === undefined || (known !== undefined && since === undefined)) {
+      return this.#settle(delivery, command, known as Outcome, {
+        entry,
+        portal: undefined,
+        replayed: replayed !== undefined,
+      })
     }
-    return this.#settle(delivery, command, outcome as Outcome, {
-      entry,
-      portal,
-      replayed: replayed !== undefined,
-    })
+    const { outcome, portal } = await execute(
+      this.#ordered(command),
+      {
+        messageId: delivery.message.messageId,
+        entry,
+        ...(known === undefined || since === undefined ? {} : { begun: { since, outcome: known } }),
+      },
+      {
+        ...this.#settings,
+        ...this.#settings.run,
+        source: delivery.queue,
+        quietMs: this.#settings.quietMs ?? QUIET_MS,
+        signal: this.#stop.signal,
+      },
+    )
+    return this.#settle(delivery, command, outcome, { entry, portal, replayed: outcome === known })
+  }
+
+  /** Where the reply of this command goes. */
+  #addressFor(message: Message, command: Command | undefined): Address {
+    return command?.reply || this.#settings.replyAddress(message)
   }
 
   async #settle(
@@ -288,7 +303,7 @@ class QueueServer implements CommandConsumer {
     outcome: Outcome,
     known: { entry: LedgerEntry | undefined; portal: Portal | undefined; replayed: boolean },
   ): Promise<Omit<SettledReport, 'ms'>> {
-    const { contract, now, newId, replyAddress } = this.#settings
+    const { contract, now, newId } = this.#settings
     const { message } = delivery
     const { entry, portal } = known
     const decided = settlement(outcome, command !== undefined, this.#settings)
@@ -300,7 +315,7 @@ class QueueServer implements CommandConsumer {
     }
     const context = { now: now(), newId: newId(), ...(portal === undefined ? {} : { portal: portal.domain }) }
     const encode = (end: Outcome): KeptReply => ({
-      address: replyAddress(message),
+      address: this.#addressFor(message, command),
       message: contract.reply(message, command, end, context),
     })
     const smaller = (): KeptReply => encode(tooLargeToReply(command, outcome))
@@ -318,7 +333,7 @@ class QueueServer implements CommandConsumer {
         unsure: outcome.kind === 'unknown',
       })
     }
-    await publishReply(this.#settings, delivery, reply, smaller)
+    if (command?.reply !== false) await publishReply(this.#settings, delivery, reply, smaller)
     delivery.ack()
     return this.#report(delivery, command, outcome, portal, known.replayed)
   }

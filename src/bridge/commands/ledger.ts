@@ -7,6 +7,8 @@ import { gather } from '../../util/gather.ts'
 export interface LedgerRecord {
   readonly state: 'started' | 'done'
   readonly requestHash: string
+  /** When it was begun, or last begun again: milliseconds since 1970. */
+  readonly startedAt: number
   /** The reply as text; absent for `started`, and when it was too long to keep. */
   readonly reply?: string
 }
@@ -27,6 +29,8 @@ export interface LedgerStore {
     }[],
   ): Promise<void>
   forget(keys: readonly string[]): Promise<void>
+  /** It is begun once more: `startedAt` of those that are `started` becomes this moment. */
+  again(keys: readonly string[], startedAt: number): Promise<void>
 }
 
 /**
@@ -37,6 +41,8 @@ export interface LedgerStore {
 export interface Ledger {
   find(key: string): Promise<LedgerRecord | undefined>
   started(key: string, requestHash: string): Promise<void>
+  /** A write in doubt is sent once more. */
+  again(key: string): Promise<void>
   done(key: string, requestHash: string, reply: KeptReply): Promise<void>
   /** The command surely did not run: if it comes again, it is new. */
   forget(key: string): Promise<void>
@@ -67,6 +73,7 @@ export function createLedger(store: LedgerStore, now: () => number): Ledger {
   })
   return {
     find,
+    again: (key) => store.again([key], now()),
     started: (key, requestHash) => started({ key, requestHash, startedAt: now() }),
     done: (key, requestHash, reply) => {
       const at = now()
@@ -74,6 +81,14 @@ export function createLedger(store: LedgerStore, now: () => number): Ledger {
     },
     forget,
   }
+}
+
+/** What the ledger knows of a command: a reply to send again, or an outcome. */
+interface Recalled {
+  readonly reply?: KeptReply
+  readonly outcome?: Outcome
+  /** It was begun at this moment, and nobody has seen its end. */
+  readonly since?: number
 }
 
 /** One write in the ledger, from `started` to `done`. */
@@ -93,7 +108,7 @@ export class LedgerEntry {
   /**
    * What the ledger knows already: a reply to send again, or an outcome to reply with; `undefined` for a new command.
    */
-  async recall(): Promise<{ readonly reply?: KeptReply; readonly outcome?: Outcome } | undefined> {
+  async recall(): Promise<Recalled | undefined> {
     const record = await this.#ledger.find(this.key)
     if (record === undefined) return undefined
     if (record.requestHash !== this.hash) {
@@ -102,12 +117,24 @@ export class LedgerEntry {
     const reply = decodeKept(record.reply)
     if (reply !== undefined) return { reply }
     const failure = record.state === 'done' ? NOT_KEPT : CUT_SHORT
-    return { outcome: { kind: 'unknown', status: 504, attempts: 1, failure } }
+    const outcome = { kind: 'unknown', status: 504, attempts: 1, failure } as const
+    return record.state === 'done' ? { outcome } : { outcome, since: record.startedAt }
   }
 
   readonly started = async (): Promise<void> => {
     await this.#ledger.started(this.key, this.hash)
     this.begun = true
+  }
+
+  /** It is about to be sent once more, after it was looked up or because the portal tells repetitions. */
+  async again(): Promise<void> {
+    await this.#ledger.again(this.key)
+    this.begun = true
+  }
+
+  /** It is handed back while in doubt: its page stays as it is. */
+  leaveOpen(): void {
+    this.begun = false
   }
 
   done(reply: KeptReply): Promise<void> {

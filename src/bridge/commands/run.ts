@@ -1,11 +1,11 @@
 import { submitBatch } from '../../client/client.ts'
-import type { CallSettled, Work } from '../../client/lane/work.ts'
+import type { CallSettled, LaneCall, Work } from '../../client/lane/work.ts'
 import { collectList } from '../../client/list/pages.ts'
 import type { CallOptions } from '../../model/call.ts'
 import type { BatchCommand, CallCommand, Command, ListCommand } from '../../model/command.ts'
 import { BridgeError, CommandError } from '../../model/errors.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
-import { isReadMethod } from '../../model/methods.ts'
+import { isOnlyV3, isReadMethod } from '../../model/methods.ts'
 import type { BatchChunk, Failure, Outcome, OutcomeKind } from '../../model/outcome.ts'
 import type { Portal } from '../portals.ts'
 
@@ -17,6 +17,8 @@ export interface RunOptions {
   readonly signal?: AbortSignal
   /** Runs before the first byte of the command leaves. */
   readonly beforeSend?: Work['beforeSend']
+  /** By which REST v3 tells a repetition of this command. */
+  readonly idempotencyKey?: string
   /** The older programs count rows and keep the order of pages. */
   readonly countLists?: boolean
   /** Characters that all rows of one `list` may have; 100 Mi unless set. */
@@ -127,6 +129,7 @@ async function runCall(
         params,
         ...(rawParams === undefined ? {} : { rawParams }),
         ...(raw === undefined ? {} : { raw }),
+        ...(isV3(command) ? { api: 'v3' as const, ...keyOf(command, options) } : {}),
       },
     ],
     options: travel,
@@ -142,6 +145,15 @@ async function runCall(
     attempts: answer?.attempts ?? (error.mayHaveRun ? 1 : 0),
     ...result,
   }
+}
+
+/** True when the call goes to REST v3. */
+export function isV3({ api, method }: CallCommand): boolean {
+  return api === 'v3' || isOnlyV3(method)
+}
+
+function keyOf({ method }: CallCommand, { idempotencyKey }: RunOptions): Pick<LaneCall, 'idempotencyKey'> {
+  return idempotencyKey === undefined || isReadMethod(method) ? {} : { idempotencyKey }
 }
 
 async function runList(

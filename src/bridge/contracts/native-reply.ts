@@ -26,6 +26,7 @@ export function nativeReply(
     total: null,
     time: null,
     attempts: outcome.attempts,
+    ...(outcome.verified === undefined ? {} : { verified: outcome.verified }),
     meta: echo.meta,
   }
   addResult(body, outcome)

@@ -68,6 +68,31 @@ export const nativeCommandSchema = z
       .describe(
         'Milliseconds from arrival after which an unsent command fails with DEADLINE_EXCEEDED. The AMQP property expiration says the same.',
       ),
+    api: z
+      .enum(['v2', 'v3'])
+      .nullish()
+      .describe(
+        'call: version of the REST API. Left out: v2, unless only v3 knows the method. Writes to v3 carry an Idempotency-Key.',
+      ),
+    verify: z
+      .union([
+        z.enum(['origin', 'xml_id']),
+        z.strictObject({ method: z.string().min(1), params: z.record(z.string(), z.unknown()).nullish() }),
+      ])
+      .nullish()
+      .describe(
+        'call: how to find out whether a write whose answer was lost was carried out. origin and xml_id put the message id into the new object and look for it; or any list method whose answer has a row when it was.',
+      ),
+    reply: z
+      .union([
+        z.string().min(1).max(255),
+        z.literal(false),
+        z.strictObject({ exchange: z.string().max(255), routingKey: z.string().max(255) }),
+      ])
+      .nullish()
+      .describe(
+        'Where the reply goes: a queue, or an exchange with a routing key; false for no reply. Goes before reply_to.',
+      ),
   })
   .meta({
     title: 'Native command',
@@ -110,6 +135,10 @@ export const nativeReplySchema = z
       .record(z.string(), z.unknown())
       .nullable()
       .describe('call: time of the portal; batch: time of its last request.'),
+    verified: z
+      .literal(true)
+      .optional()
+      .describe('The answer was lost, and the object was found by looking it up (verify).'),
     attempts: z.int().min(0).describe('Requests that may have reached the portal.'),
     meta: z.unknown().describe('meta of the command; {} when it had none.'),
     missing: z
@@ -126,9 +155,3 @@ export const nativeReplySchema = z
 
 /** A native reply as it stands in the message. */
 export type NativeReplyBody = z.infer<typeof nativeReplySchema>
-
-/** Keys that are kept for later versions: a command with one of them is refused, never half understood. */
-export const RESERVED_KEYS: Readonly<Record<string, string>> = {
-  verify: 'Leave it out; a write whose end is unknown is answered with the outcome "unknown".',
-  reply: 'Leave it out and set the AMQP property reply_to to the queue that wants the reply.',
-}

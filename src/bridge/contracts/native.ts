@@ -1,16 +1,16 @@
 import { distance } from 'fastest-levenshtein'
 import type { z } from 'zod'
 import type { Message } from '../../brokers/broker.ts'
-import type { Command } from '../../model/command.ts'
+import type { CallCommand, Command, ReplyTarget, VerifyRecipe } from '../../model/command.ts'
 import { CommandError } from '../../model/errors.ts'
 import { isJsonObject, type Json, type JsonObject } from '../../model/json.ts'
-import { isMethodName } from '../../model/methods.ts'
+import { isMethodName, isReadMethod } from '../../model/methods.ts'
 import { kindOf, parseBatchCommands, parseHalt } from './batch-commands.ts'
 import type { Contract } from './contract.ts'
 import { readRoutingHeaders } from './headers.ts'
 import { DEFAULT_MAX_BODY_BYTES, parseJson, readText } from './json-text.ts'
 import { nativeReply } from './native-reply.ts'
-import { type NativeCommandBody, nativeCommandSchema, RESERVED_KEYS } from './native-schema.ts'
+import { type NativeCommandBody, nativeCommandSchema } from './native-schema.ts'
 
 /** Settings of the native contract. */
 export interface NativeContractOptions {
@@ -49,7 +49,8 @@ function parseNative(message: Message, maxBodyBytes: number): Command {
   const base = commonParts(message, body, checkMethod(body, action))
   // zod copies what it checks; the parsed value itself is handed on.
   const params = (value.params ?? {}) as JsonObject | readonly Json[]
-  if (action === 'call') return { ...base, action, params }
+  if (action === 'call') return { ...base, action, params, ...callParts(body, params) }
+  onlyForCalls(body)
   if (Array.isArray(params) && params.length > 0) {
     throw new CommandError(
       'PARAMS_INVALID',
@@ -113,7 +114,52 @@ function commonParts(message: Message, body: NativeCommandBody, method: string) 
   if (priority !== undefined) base.priority = priority
   if (orderKey !== undefined) base.orderKey = orderKey
   if (deadlineMs !== undefined) base.deadlineMs = deadlineMs
+  if (body.reply !== undefined && body.reply !== null) base.reply = replyOf(body.reply)
   return base
+}
+
+/** What only single calls have: the version of the API, and how to look a write up. */
+function callParts(
+  { api, verify, method = '' }: NativeCommandBody,
+  params: JsonObject | readonly Json[],
+): Pick<CallCommand, 'api' | 'verify'> {
+  const parts: { api?: 'v3'; verify?: VerifyRecipe } = {}
+  if (api === 'v3') parts.api = api
+  if (verify === undefined || verify === null) return parts
+  if (isReadMethod(method ?? '') || Array.isArray(params)) {
+    throw new CommandError(
+      'VERIFY_INVALID',
+      `verify is for writes with named parameters, not for ${method}.`,
+      {
+        hint: 'Leave it out: what only reads is repeated anyway.',
+      },
+    )
+  }
+  if (typeof verify !== 'string' && !(isMethodName(verify.method) && isReadMethod(verify.method))) {
+    throw new CommandError('VERIFY_INVALID', 'verify.method must be a method that only reads.', {
+      hint: 'Name a list method with a filter that finds the new object: crm.deal.list with =ORIGIN_ID.',
+    })
+  }
+  parts.verify =
+    typeof verify === 'string'
+      ? verify
+      : { method: verify.method, params: (verify.params ?? {}) as JsonObject }
+  return parts
+}
+
+function onlyForCalls(body: NativeCommandBody): void {
+  for (const key of ['verify', 'api'] as const) {
+    if (body[key] === undefined || body[key] === null) continue
+    throw new CommandError(
+      key === 'verify' ? 'VERIFY_INVALID' : 'FIELD_INVALID',
+      `"${key}" is for single calls only.`,
+      { hint: 'Send the calls one by one; those that wait side by side share requests anyway.' },
+    )
+  }
+}
+
+function replyOf(reply: NonNullable<NativeCommandBody['reply']>): ReplyTarget | false {
+  return typeof reply === 'string' ? { exchange: '', routingKey: reply } : reply
 }
 
 /** AMQP allows 0 ("only if somebody is waiting"); we were waiting, so it sets no deadline. */
@@ -156,21 +202,19 @@ const EXPECTED: Readonly<Record<string, string>> = {
   deadlineMs: 'a whole number of milliseconds above 0',
   as: 'the id of a user',
   application: 'the client id of an application',
+  api: 'v2 or v3',
+  verify: 'origin, xml_id, or an object with the method and params of a list',
+  reply: 'the name of a queue, an object with exchange and routingKey, or false',
 }
 
 const CODES: Readonly<Record<string, string>> = {
   action: 'ACTION_UNKNOWN',
   method: 'METHOD_INVALID',
   params: 'PARAMS_INVALID',
+  verify: 'VERIFY_INVALID',
 }
 
 function unknownKey(keys: readonly string[]): CommandError {
-  const reserved = keys.find((key) => Object.hasOwn(RESERVED_KEYS, key))
-  if (reserved !== undefined) {
-    return new CommandError('NOT_SUPPORTED', `The key "${reserved}" is not supported yet.`, {
-      hint: RESERVED_KEYS[reserved] as string,
-    })
-  }
   const key = (keys[0] ?? '').slice(0, 60)
   const nearest = Object.keys(EXPECTED)
     .map((name) => ({ name, far: distance(name.toLowerCase(), key.toLowerCase().replace(/[_-]/g, '')) }))

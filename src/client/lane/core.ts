@@ -24,6 +24,11 @@ export interface CoreOptions {
   readonly operatingLimitSeconds: number
   /** How long work waits for a portal that is down or suspended before it fails. */
   readonly portalWaitMs: number
+  /**
+   * How long a write with a key is left alone after its answer was lost: the portal may still be at it, and two at the
+   * same moment may both run.
+   */
+  readonly quietMs: number
   /** Tries of a read that may have reached the portal. */
   readonly maxAttempts: number
   /** A fresh random word that begins with a letter, for the keys of one batch. */
@@ -265,6 +270,7 @@ export class LaneCore {
         : isReadMethod(item.methods[index] as string)
     const decision = decide(error, {
       read,
+      keyed: isKeyed(item.work.calls[index] as LaneCall),
       attempts: item.attempts[index] as number,
       maxAttempts: this.#options.maxAttempts,
       portalDown: this.#breaker.probing,
@@ -306,6 +312,9 @@ export class LaneCore {
         break
       case 'retry-read':
         item.readyAt = now + Math.min(30_000, 500 * 2 ** (item.attempts[index] as number))
+        break
+      case 'retry-keyed':
+        item.readyAt = now + this.#options.quietMs
         break
       case 'retry-alone':
         item.alone = true
@@ -367,4 +376,8 @@ export class LaneCore {
     if (item.deadlineAt !== Number.POSITIVE_INFINITY) this.#deadlines--
     item.finish()
   }
+}
+
+function isKeyed({ api, idempotencyKey }: LaneCall): boolean {
+  return api === 'v3' && idempotencyKey !== undefined
 }

@@ -15,6 +15,8 @@ export type Decision =
   | 'retry-unsent'
   /** It may have run, but repeating it does no harm. */
   | 'retry-read'
+  /** It may have run, and has a key by which the portal tells a repetition. */
+  | 'retry-keyed'
   /** It goes back to travel without company. Not an attempt. */
   | 'retry-alone'
 
@@ -22,6 +24,8 @@ export type Decision =
 export interface Circumstances {
   /** Repeating the call can do no harm. */
   readonly read: boolean
+  /** The portal tells a repetition by the call's key. */
+  readonly keyed: boolean
   /** Tries so far that may have reached the portal, this one included. */
   readonly attempts: number
   readonly maxAttempts: number
@@ -35,10 +39,10 @@ export interface Circumstances {
 
 /**
  * The one table of what to do after an error. "Rejected before it ran" may be repeated for any method; "may have
- * run" only for reads; a write in doubt ends as an error with `mayHaveRun`, because repeating it might double it.
+ * run" only for reads, and for writes by whose key the portal tells a repetition; another write in doubt ends as an error with `mayHaveRun`, because repeating it might double it.
  */
 export function decide(error: BridgeError, circumstances: Circumstances): Decision {
-  const { read, attempts, maxAttempts, portalDown, batched, outer } = circumstances
+  const { read, keyed, attempts, maxAttempts, portalDown, batched, outer } = circumstances
   if (error instanceof ThrottledError) {
     return error.code.toUpperCase() === 'OPERATION_TIME_LIMIT' ? 'rest-method' : 'wait-for-bucket'
   }
@@ -46,7 +50,9 @@ export function decide(error: BridgeError, circumstances: Circumstances): Decisi
     if (error.sent === false) return 'retry-unsent'
     // The same answer would be too large again; of a batch only its parts may fit.
     if (error.code === 'ANSWER_TOO_LARGE') return read && batched ? 'retry-alone' : 'settle'
-    return read && (portalDown || attempts < maxAttempts) ? 'retry-read' : 'settle'
+    const again = portalDown || attempts < maxAttempts
+    if (read && again) return 'retry-read'
+    return keyed && attempts < maxAttempts ? 'retry-keyed' : 'settle'
   }
   if (isSuspension(error)) return 'suspend'
   if (error instanceof AuthError) return 'settle'

@@ -56,27 +56,40 @@ export function buildRequest(items: readonly Waiting[], credential: Credential, 
   return { calls, items, batch, halt: batch && items[0]?.work.halt === true, credential }
 }
 
-/** Path and JSON body of a request. */
+/** Path, JSON body and the key of a request. */
 export function encodeRequest(
   request: LaneRequest,
-  { base, params }: Authorization,
-): { readonly path: string; readonly body: string } {
+  authorization: Authorization,
+): { readonly path: string; readonly body: string; readonly idempotencyKey?: string } {
+  const { params } = authorization
   if (request.batch) {
     const lines = request.calls.map(({ item, index, call, key }) => ({
       key,
       method: call.method,
       query: item.queries[index] as string,
     }))
-    return { path: `${base}batch`, body: encodeBatch(lines, request.halt, params) }
+    return { path: `${authorization.base}batch`, body: encodeBatch(lines, request.halt, params) }
   }
   const { call } = request.calls[0] as RequestCall
+  const base = baseOf(call, authorization)
+  const key =
+    call.api === 'v3' && call.idempotencyKey !== undefined ? { idempotencyKey: call.idempotencyKey } : {}
   const bare = Object.keys(params).length === 0
-  if (bare) return { path: base + call.method, body: call.rawParams ?? JSON.stringify(call.params) }
+  if (bare) return { path: base + call.method, body: call.rawParams ?? JSON.stringify(call.params), ...key }
   // Parameters by position leave no room for a name in the body: what proves us goes into the address then.
   if (Array.isArray(call.params)) {
     return { path: `${base}${call.method}?${new URLSearchParams(params)}`, body: JSON.stringify(call.params) }
   }
-  return { path: base + call.method, body: JSON.stringify({ ...(call.params as JsonObject), ...params }) }
+  return {
+    path: base + call.method,
+    body: JSON.stringify({ ...(call.params as JsonObject), ...params }),
+    ...key,
+  }
+}
+
+/** REST v3 stands beside the older version: `/rest/api/1/abc/` for `/rest/1/abc/`. */
+function baseOf({ api }: LaneCall, { base }: Authorization): string {
+  return api === 'v3' ? base.replace(/^\/rest\//, '/rest/api/') : base
 }
 
 /**

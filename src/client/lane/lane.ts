@@ -42,6 +42,8 @@ export interface LaneOptions {
   readonly operatingLimitSeconds?: number
   /** Milliseconds that calls wait for a portal that is down; default 5 minutes. */
   readonly portalWaitMs?: number
+  /** Milliseconds that a write with a key rests after its answer was lost; default 75 s, past the portal's own cut. */
+  readonly quietMs?: number
   /** Tries of a read whose answer was lost; default 3. */
   readonly maxAttempts?: number
   /** Milliseconds on a clock that never jumps; default `performance.now`. */
@@ -115,6 +117,7 @@ class RunningLane implements Lane {
       settings,
       operatingLimitSeconds: options.operatingLimitSeconds ?? 480,
       portalWaitMs: options.portalWaitMs ?? 300_000,
+      quietMs: options.quietMs ?? 75_000,
       maxAttempts: options.maxAttempts ?? 3,
       initialLevel: options.initialLevel ?? 0,
       ...(options.shared === undefined

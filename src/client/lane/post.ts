@@ -26,9 +26,10 @@ export function createPost(options: PostOptions): (request: LaneRequest) => Prom
 
   /** https://apidocs.bitrix24.com/settings/how-to-call-rest-api/change-domen.html */
   async function postAs(request: LaneRequest, authorization: Authorization): Promise<HttpAnswer> {
-    const { path, body } = encodeRequest(request, authorization)
+    const { path, body, idempotencyKey } = encodeRequest(request, authorization)
+    const more = idempotencyKey === undefined ? {} : { idempotencyKey }
     const from = origin
-    const answer = await transport.post(from, path, body)
+    const answer = await transport.post(from, path, body, more)
     if (!isRedirect(answer)) return answer
     const to = movedOrigin(from, answer.location)
     // Of the requests that were under way together the first tells the news.
@@ -37,7 +38,7 @@ export function createPost(options: PostOptions): (request: LaneRequest) => Prom
       onRenamed?.(to)
     }
     onRepeat()
-    const second = await transport.post(to, path, body)
+    const second = await transport.post(to, path, body, more)
     if (isRedirect(second)) throw movedAgain(to)
     return second
   }

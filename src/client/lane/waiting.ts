@@ -56,6 +56,7 @@ export function createWaiting(
   const alone =
     work.isolated === true ||
     work.halt === true ||
+    calls.some(({ api }) => api === 'v3') ||
     queries.some((query) => query === undefined) ||
     (!group && holdsReference(queries[0] as string))
   return {

@@ -7,6 +7,13 @@ export interface LaneCall extends Omit<Call, 'params'> {
   readonly params: Call['params'] | string
   /** JSON text to send instead of `params` when the call travels alone. */
   readonly rawParams?: string
+  /** Goes to REST v3, alone: https://apidocs.bitrix24.com/api-reference/rest-v3.html */
+  readonly api?: 'v3'
+  /**
+   * By which REST v3 tells a repetition, so that a write whose answer was lost may be sent once more. 1 to 255 printable
+   * ASCII characters; other versions take no notice of it.
+   */
+  readonly idempotencyKey?: string
   /** Keep the portal's JSON text in `answer.raw`. */
   readonly raw?: boolean
   /**

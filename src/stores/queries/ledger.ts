@@ -75,6 +75,22 @@ export async function markStarted(
   return new Set([...fresh].map((key) => given.get(key)!.key))
 }
 
+/** Those that are `started` are begun once more at this moment. */
+export async function markAgain(
+  db: Kysely<StoreTables>,
+  keys: readonly string[],
+  startedAt: number,
+): Promise<void> {
+  for (const some of chunksOf(keys, KEYS_A_STATEMENT)) {
+    await db
+      .updateTable('ledger')
+      .set({ started_at: startedAt })
+      .where('key', 'in', some.map(storedKey))
+      .where('state', '=', 'started')
+      .execute()
+  }
+}
+
 /** Writes how commands ended, whether or not their start had been written. The same key twice in one list: the last counts. */
 export async function markDone(db: Kysely<StoreTables>, rows: readonly DoneRow[]): Promise<void> {
   const last = [...new Map(rows.map((row) => [storedKey(row.key), row]))].sort(byKey)

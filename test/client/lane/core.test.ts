@@ -21,6 +21,7 @@ function laneCore(portalWaitMs = 300_000): LaneCore {
     },
     operatingLimitSeconds: 480,
     portalWaitMs,
+    quietMs: 75_000,
     maxAttempts: 3,
     newPrefix: () => `k${prefixes++}_`,
     initialLevel: 0,

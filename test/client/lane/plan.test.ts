@@ -98,6 +98,7 @@ function play({ limit, arrivals, latencies, phase, fates }: Scenario): Run {
     },
     operatingLimitSeconds: 480,
     portalWaitMs: 86_400_000,
+    quietMs: 75_000,
     maxAttempts: 3,
     newPrefix: () => `k${prefixes++}_`,
     initialLevel: 0,

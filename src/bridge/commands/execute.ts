@@ -1,0 +1,122 @@
+import { createHash } from 'node:crypto'
+import type { CallCommand, Command } from '../../model/command.ts'
+import { isReadMethod } from '../../model/methods.ts'
+import type { Outcome } from '../../model/outcome.ts'
+import type { Portal, Portals } from '../portals.ts'
+import type { LedgerEntry } from './ledger.ts'
+import { resolveDoubt } from './resolve.ts'
+import { isV3, type RunOptions, rejected, runCommand } from './run.ts'
+import { type Findable, makeFindable } from './verify.ts'
+
+/** What carrying out works with, the same for all commands of a queue. */
+export interface ExecuteSettings extends Pick<RunOptions, 'source' | 'countLists' | 'maxListBytes'> {
+  readonly portals: Pick<Portals, 'find'>
+  /** How long a write in doubt is left alone before it is looked up or repeated. */
+  readonly quietMs: number
+  readonly signal: AbortSignal
+  readonly now: () => number
+  readonly newId: () => string
+  readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
+}
+
+/** A write that was begun before and whose end nobody has seen. */
+export interface Begun {
+  /** When it may have left last: milliseconds since 1970. */
+  readonly since: number
+  readonly outcome: Outcome
+}
+
+export interface Execution {
+  readonly outcome: Outcome
+  /** Absent when none was found. */
+  readonly portal?: Portal
+}
+
+/**
+ * Carries a command out to its end. A write in doubt, now or since an earlier process, is looked up or repeated where the
+ * command says how (`resolveDoubt`); otherwise it ends as `unknown`. Never rejects.
+ */
+export async function execute(
+  command: Command,
+  {
+    messageId,
+    entry,
+    begun,
+  }: { messageId: string | undefined; entry: LedgerEntry | undefined; begun?: Begun },
+  settings: ExecuteSettings,
+): Promise<Execution> {
+  let portal: Portal | undefined
+  try {
+    const findable = makeFindable(command, messageId)
+    const idempotencyKey = keyOf(command, entry, messageId, settings.newId)
+    if (begun !== undefined && findable === undefined && idempotencyKey === undefined)
+      return { outcome: begun.outcome }
+    const asked = findable?.command ?? command
+    const found = await settings.portals.find(asked)
+    portal = found
+    const run = (beforeSend: RunOptions['beforeSend']): Promise<Outcome> =>
+      runCommand(asked, found, {
+        ...settings,
+        ...(beforeSend === undefined ? {} : { beforeSend }),
+        ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+      })
+    let sentAt = begun?.since ?? 0
+    const started = async (): Promise<void> => {
+      sentAt = settings.now()
+      await entry?.started()
+    }
+    const outcome = begun?.outcome ?? (await run(needsStart(entry, findable) ? started : undefined))
+    if (outcome.kind !== 'unknown' || asked.action !== 'call') return { outcome, portal }
+    const resolved = await resolve(
+      asked,
+      { sentAt, outcome },
+      { found, findable, entry, keyed: begun !== undefined && idempotencyKey !== undefined, run, settings },
+    )
+    return { outcome: resolved, portal }
+  } catch (error) {
+    return { outcome: rejected(error), ...(portal === undefined ? {} : { portal }) }
+  }
+}
+
+async function resolve(
+  command: CallCommand,
+  doubt: { readonly sentAt: number; readonly outcome: Outcome },
+  how: {
+    readonly found: Portal
+    readonly findable: Findable | undefined
+    readonly entry: LedgerEntry | undefined
+    readonly keyed: boolean
+    readonly run: (beforeSend: RunOptions['beforeSend']) => Promise<Outcome>
+    readonly settings: ExecuteSettings
+  },
+): Promise<Outcome> {
+  const { found, findable, entry, keyed, run, settings } = how
+  const outcome = await resolveDoubt(doubt, {
+    ...settings,
+    command,
+    portal: found,
+    keyed,
+    ...(findable === undefined ? {} : { lookup: findable.lookup }),
+    run: () => run(entry === undefined ? undefined : () => entry.again()),
+  })
+  // Handed back in the middle: whoever gets it must see that it was begun.
+  if (outcome.kind === 'failed' && outcome.attempts === 0) entry?.leaveOpen()
+  return outcome
+}
+
+function needsStart(entry: LedgerEntry | undefined, findable: Findable | undefined): boolean {
+  return entry !== undefined || findable !== undefined
+}
+
+/** The key of a write to REST v3: the same for the same command, however often it is delivered. */
+function keyOf(
+  command: Command,
+  entry: LedgerEntry | undefined,
+  messageId: string | undefined,
+  newId: () => string,
+): string | undefined {
+  if (command.action !== 'call' || !isV3(command) || isReadMethod(command.method)) return undefined
+  // Without an id nobody can send the same command again; the key serves this one delivery only.
+  const name = entry?.key ?? messageId ?? newId()
+  return `b24-${createHash('sha256').update(name).digest('hex').slice(0, 40)}`
+}

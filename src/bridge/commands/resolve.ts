@@ -1,0 +1,94 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { rowsOf } from '../../client/list/rows.ts'
+import type { CallCommand } from '../../model/command.ts'
+import { CommandError } from '../../model/errors.ts'
+import { isJsonObject } from '../../model/json.ts'
+import type { Outcome } from '../../model/outcome.ts'
+import type { Portal } from '../portals.ts'
+import { rejected, runCommand } from './run.ts'
+import type { Lookup } from './verify.ts'
+
+/** What is known of a write whose end nobody has seen. */
+export interface InDoubt {
+  /** When it may have left last: milliseconds since 1970. */
+  readonly sentAt: number
+  /** The outcome to answer with when nothing can be found out. */
+  readonly outcome: Outcome
+}
+
+export interface Resolving {
+  readonly command: CallCommand
+  readonly portal: Portal
+  /** How it is looked up. */
+  readonly lookup?: Lookup
+  /** The portal itself tells a repetition by the command's key. */
+  readonly keyed: boolean
+  /** Sends the write once more. */
+  readonly run: () => Promise<Outcome>
+  /** The portal may still be at it for so long: it is left alone. */
+  readonly quietMs: number
+  /** Name of the queue, for taking turns in the lane. */
+  readonly source: string
+  readonly now: () => number
+  /** Ends the wait: the command is handed back, and whoever gets it goes on. */
+  readonly signal: AbortSignal
+  readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
+}
+
+/** A write is repeated so often at most; a portal that never gives an answer is left alone then. */
+const MOST_REPEATS = 3
+
+/**
+ * Finds out how a write ended, or ends it. After the quiet period it is looked up: found, it is `done`, with the result
+ * that its method would have given; not found, it is sent again. A write that the portal knows by its key is sent again
+ * at once. What cannot be looked up stays `unknown`. Never rejects; `ABORTED` when the wait was ended.
+ */
+export async function resolveDoubt(doubt: InDoubt, how: Resolving): Promise<Outcome> {
+  let { sentAt, outcome } = doubt
+  for (let round = 0; round < MOST_REPEATS && outcome.kind === 'unknown'; round++) {
+    if (how.lookup === undefined && !how.keyed) return outcome
+    try {
+      await quiet(sentAt + how.quietMs - how.now(), how.signal)
+    } catch {
+      return rejected(new CommandError('ABORTED', 'Withdrawn before its end was known', { status: 499 }))
+    }
+    const found = how.lookup === undefined ? undefined : await lookUp(how.lookup, how)
+    how.log('command.verified', {
+      method: how.command.method,
+      portal: how.portal.domain,
+      found: found?.kind ?? 'keyed',
+    })
+    if (found?.kind === 'row') return found.outcome
+    if (found?.kind === 'unsure') return outcome
+    sentAt = how.now()
+    outcome = await how.run()
+    // The repetition did not even leave: the first one is still in doubt.
+    if (outcome.kind === 'failed' && outcome.attempts === 0)
+      return isWithdrawn(outcome) ? outcome : doubt.outcome
+  }
+  return outcome
+}
+
+type Found = { readonly kind: 'row'; readonly outcome: Outcome } | { readonly kind: 'nothing' | 'unsure' }
+
+async function lookUp({ method, params, resultOf }: Lookup, how: Resolving): Promise<Found> {
+  const { portal, source, signal } = how
+  const look: CallCommand = { action: 'call', method, params, meta: {}, priority: 'urgent' }
+  const seen = await runCommand(look, portal, { source, signal })
+  if (seen.kind !== 'done' || seen.result?.action !== 'call') return { kind: 'unsure' }
+  const { answer } = seen.result
+  const [row] = rowsOf(answer.body.result).rows
+  if (row === undefined) return { kind: 'nothing' }
+  const body = { result: isJsonObject(row) ? resultOf(row) : row }
+  const result = { action: 'call' as const, answer: { ...answer, body } }
+  return { kind: 'row', outcome: { kind: 'done', status: 200, attempts: 1, result, verified: true } }
+}
+
+async function quiet(ms: number, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted()
+  if (ms > 0) await sleep(ms, undefined, { signal })
+}
+
+function isWithdrawn({ failure }: Outcome): boolean {
+  return failure?.code === 'ABORTED' || failure?.code === 'CLIENT_CLOSED'
+}
