@@ -115,6 +115,7 @@ async function start(
       ? { events: { intake: events.intake, maxFormBytes: config.events.maxFormBytes } }
       : {}),
     deadLetters: dead.letters ?? 'queue',
+    deadLetters: dead.letters ?? 'queue',
     health: () =>
       readiness({ broker, draining, serving: consumer !== undefined, storeTrouble: remembering.trouble() }),
     metrics,

@@ -1,6 +1,7 @@
 import { z } from 'zod'
 import { nativeCommandSchema, nativeReplySchema } from '../bridge/contracts/native-schema.ts'
 import { connectingPaths } from './admin-openapi.ts'
+import { deadPaths } from './dead-openapi.ts'
 import { WAIT_SECONDS } from './preferences.ts'
 import { REFUSALS } from './problems.ts'
 
@@ -46,6 +47,7 @@ export function openApi(): Record<string, unknown> {
       '/v1/commands': { post: sendCommand() },
       '/v1/commands/{id}': { get: findCommand() },
       ...connectingPaths(),
+      ...deadPaths(),
     },
     components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } }, schemas: schemas() },
   }

@@ -3,6 +3,7 @@ import { setMaxListeners } from 'node:events'
 import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { createNativeContract } from '../bridge/contracts/native.ts'
+import type { DeadLetters } from '../bridge/dead/letters.ts'
 import type { EventIntake } from '../bridge/events/intake.ts'
 import type { Installs } from '../bridge/installs/installs.ts'
 import { ConfigError } from '../model/errors.ts'
@@ -10,6 +11,7 @@ import { maskSecrets } from '../model/webhook.ts'
 import { createCommandGuard, isAllowedHost, isAllowedOrigin, TURNED_AWAY } from './access.ts'
 import { addAdminRoutes } from './admin.ts'
 import { addCommandRoutes, type CommandDoor } from './commands.ts'
+import { addDeadRoutes } from './dead.ts'
 import { addEventRoute, addLifeCycleRoute } from './events.ts'
 import { addHealthRoutes, type HealthReport } from './health.ts'
 import { addInstallRoute } from './install.ts'
@@ -37,6 +39,8 @@ export interface HttpServerOptions {
   /** Commands that callers may wait for at once; 1000 unless set. */
   readonly maxWaiting?: number
   readonly commands: CommandDoor
+  /** What was set aside, `queue` where it stays in its queue; without it there are no such routes. */
+  readonly deadLetters?: DeadLetters | 'queue'
   /** How applications come to portals; without it there are no such routes. */
   readonly installs?: Installs
   /** What portals post when something happened; without it there is no such route. */
@@ -160,6 +164,9 @@ function buildServer(options: HttpServerOptions, { isClosing, over }: Closing): 
     addAdminRoutes(server, { installs, guard })
   }
   if (options.events !== undefined) addEventRoute(server, { ...options.events, now: Date.now, refuse })
+  const { deadLetters } = options
+  if (deadLetters !== undefined)
+    addDeadRoutes(server, { letters: deadLetters === 'queue' ? undefined : deadLetters, guard })
   addCommandRoutes(server, {
     door: commands,
     runs: createRuns({

@@ -13,10 +13,10 @@ export const LETTER_REFUSALS = {
     description: 'The filter is not written as it must be.',
     hint: 'There are state, reason, portal, method, queue, since, until, after, limit; moments are written like 2026-11-22T10:00:00Z.',
   },
-  EDIT_INVALID: {
+  RETRY_INVALID: {
     status: 400,
-    description: 'What is to be done is not written as it must be.',
-    hint: 'A JSON object with newId, queue, by and edit (body, method, params, headers); for many: filter, ratePerSecond, limit, dryRun, newId.',
+    description: 'What is to be sent again is not written as it must be.',
+    hint: 'A JSON object with by, new_id, queue, dry_run; for one letter edit (body, method, params, headers), for many filter, rate_per_second, limit.',
   },
   LETTER_UNKNOWN: {
     status: 404,
