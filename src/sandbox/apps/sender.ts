@@ -1,7 +1,6 @@
 import { randomInt } from 'node:crypto'
 import { type ClientRequest, Agent as HttpAgent, request as requestHttp } from 'node:http'
 import { Agent as HttpsAgent, request as requestHttps } from 'node:https'
-import { setTimeout as sleep } from 'node:timers/promises'
 import { DeliveryLog, type OpenRecord } from './delivery-log.ts'
 import { SlowHandlers, type SlowRule } from './slow-handlers.ts'
 
@@ -67,10 +66,12 @@ export class EventSender {
   readonly slow: SlowHandlers
   readonly #habits: SendingHabits
   readonly #clocks: SenderClocks
-  readonly #closing = new AbortController()
+  /** Those that are still to be sent. */
+  readonly #waiting = new Map<NodeJS.Timeout, (error: Error) => void>()
   readonly #underWay = new Set<ClientRequest>()
   readonly #http: HttpAgent
   readonly #https: HttpsAgent
+  #closed = false
 
   constructor(habits: SendingHabits, clocks: SenderClocks) {
     this.#habits = habits
@@ -91,7 +92,8 @@ export class EventSender {
     this.log.add(record)
     try {
       const waitMs = this.#waitMs(url)
-      if (waitMs > 0) await sleep(waitMs, undefined, { signal: this.#closing.signal })
+      if (waitMs > 0) await this.#wait(waitMs)
+      if (this.#closed) throw closedError()
       const status = await this.#post(outgoing, record)
       record.status = status
       record.outcome = status < 300 ? 'delivered' : 'refused'
@@ -106,7 +108,11 @@ export class EventSender {
 
   /** Gives up what is under way. */
   close(): void {
-    this.#closing.abort()
+    this.#closed = true
+    for (const [timer, fail] of this.#waiting) {
+      clearTimeout(timer)
+      fail(closedError())
+    }
     for (const request of this.#underWay) request.destroy()
     this.#http.destroy()
     this.#https.destroy()
@@ -119,8 +125,17 @@ export class EventSender {
     )
   }
 
+  #wait(ms: number): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const timer = setTimeout(() => {
+        this.#waiting.delete(timer)
+        resolve()
+      }, ms)
+      this.#waiting.set(timer, reject)
+    })
+  }
+
   async #post({ url, form }: OutgoingEvent, record: OpenRecord): Promise<number> {
-    this.#closing.signal.throwIfAborted()
     const headers = {
       'Content-Type': 'application/x-www-form-urlencoded',
       'Content-Length': Buffer.byteLength(form),
@@ -157,4 +172,8 @@ export class EventSender {
       this.slow.took(url, record.tookMs)
     }
   }
+}
+
+function closedError(): Error {
+  return new Error('the sandbox was closed')
 }

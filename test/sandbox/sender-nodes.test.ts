@@ -1,0 +1,24 @@
+import { describe, expect, it } from 'vitest'
+import { open, send } from './ask.ts'
+
+// https://apidocs.bitrix24.com/settings/cloud-and-on-premise/network-access.html
+describe('the lists of addresses that events come from', () => {
+  it('name this machine until told otherwise', async () => {
+    const sandbox = await open()
+    const nodes = async (name: string) => (await send(`${sandbox.url}/webhook/${name}.json`)).body
+    expect([await nodes('app'), await nodes('app-world')]).toEqual([
+      { nodes: ['127.0.0.1'] },
+      { nodes: ['127.0.0.1'] },
+    ])
+    sandbox.setNodes({ app: ['127.0.0.1', '192.0.2.7'] })
+    const world = { body: JSON.stringify({ world: ['198.51.100.1'] }) }
+    expect((await send(`${sandbox.url}/__sandbox/nodes`, world)).body).toBe(true)
+    expect([await nodes('app'), await nodes('app-world')]).toEqual([
+      { nodes: ['127.0.0.1', '192.0.2.7'] },
+      { nodes: ['198.51.100.1'] },
+    ])
+    expect((await send(`${sandbox.url}/webhook/other.json`)).status).toBe(404)
+    const wrong = await send(`${sandbox.url}/__sandbox/nodes`, { body: '{"app":"127.0.0.1"}' })
+    expect([wrong.status, wrong.body.error_description]).toEqual([400, 'nodes are lists of addresses'])
+  })
+})
