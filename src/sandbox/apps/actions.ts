@@ -1,10 +1,11 @@
 import type { TokenAnswer } from '../oauth/authority.ts'
 import type { Portal } from '../portal.ts'
-import type { FrameForm } from './frame.ts'
+import type { FrameForm, FrameSession } from './frame.ts'
 import type { Installation } from './installations.ts'
 import { finish, install, uninstall, update } from './life-cycle.ts'
 import type { PageParts } from './pages.ts'
 import type { Delivery } from './sender.ts'
+import { type Visit, visit } from './visit.ts'
 
 /**
  * Something that people or the market do to an application on a portal.
@@ -14,6 +15,7 @@ import type { Delivery } from './sender.ts'
  * | `install` | puts it on the portal; an installer page still has to finish |
  * | `finish` | what `BX24.installFinish()` does |
  * | `open` | makes the form that a browser posts into the application's frame |
+ * | `visit` | posts that form, and tells whether a browser would show the answer inside the portal |
  * | `authorize` | gives out a code, as the redirect of `/oauth/authorize/` would carry |
  * | `token` | gives out a pair of tokens at once: a new chain |
  * | `update` | a new version; `newApplicationToken` changes that too |
@@ -24,11 +26,15 @@ export type AppAction = { readonly clientId: string } & (
   | { readonly do: 'install' | 'authorize' | 'token'; readonly userId?: number }
   | { readonly do: 'finish' }
   | {
-      readonly do: 'open'
+      readonly do: 'open' | 'visit'
       readonly userId?: number
       readonly placement?: string
       /** `PLACEMENT_OPTIONS` as a value; a text is passed on as it is. */
       readonly options?: unknown
+      /** Which page, where several are bound to the placement. */
+      readonly handler?: string
+      /** Somebody without access to the application: no tokens. */
+      readonly guest?: boolean
     }
   | { readonly do: 'update'; readonly version?: number; readonly newApplicationToken?: boolean }
   | { readonly do: 'uninstall'; readonly clean?: boolean }
@@ -43,6 +49,8 @@ export interface AppOutcome {
   readonly deliveries: readonly Delivery[]
   /** For `open`, and for `install` when there is a page to show. */
   readonly form?: FrameForm
+  /** For `visit`. */
+  readonly visit?: Visit
   readonly code?: string
   readonly token?: TokenAnswer
 }
@@ -54,7 +62,11 @@ export async function act(parts: PageParts, portal: Portal, action: AppAction): 
     const application = parts.authority.applications.find(action.clientId)
     if (application === undefined) throw new Error(`no application ${action.clientId}`)
     const { installation, deliveries } = await install(parts, portal, application, userId)
-    return outcome(installation, deliveries, application.hasUi ? open(parts, installation, { userId }) : {})
+    return outcome(
+      installation,
+      deliveries,
+      application.hasUi ? formOf(open(parts, installation, { userId })) : {},
+    )
   }
   const installation = portal.installations.find(action.clientId)
   if (installation === undefined) throw new Error(`${action.clientId} is not installed on ${portal.domain}`)
@@ -63,7 +75,12 @@ export async function act(parts: PageParts, portal: Portal, action: AppAction): 
     case 'finish':
       return outcome(installation, await finish(parts, installation))
     case 'open':
-      return outcome(installation, [], open(parts, installation, { ...action, userId }))
+      return outcome(installation, [], formOf(open(parts, installation, { ...action, userId })))
+    case 'visit': {
+      const session = open(parts, installation, { ...action, userId })
+      if (session === undefined) throw new Error('the application has no page there')
+      return outcome(installation, [], { ...formOf(session), visit: await visit(session.form, portal.url) })
+    }
     case 'authorize':
       return outcome(installation, [], { code: parts.authority.issueCode(grant) })
     case 'token': {
@@ -87,18 +104,28 @@ export async function act(parts: PageParts, portal: Portal, action: AppAction): 
 function open(
   parts: PageParts,
   installation: Installation,
-  how: { readonly userId: number; readonly placement?: string; readonly options?: unknown },
-): { readonly form?: FrameForm } {
-  const { userId, placement: code = 'DEFAULT', options = [] } = how
-  const placement = { code, options: typeof options === 'string' ? options : JSON.stringify(options) }
-  const session = parts.frames.open(parts.authority, installation, { userId, placement })
+  how: {
+    readonly userId: number
+    readonly placement?: string
+    readonly options?: unknown
+    readonly handler?: string
+    readonly guest?: boolean
+  },
+): FrameSession | undefined {
+  const { userId, placement: code = 'DEFAULT', options = [], handler, guest = false } = how
+  const text = typeof options === 'string' ? options : JSON.stringify(options)
+  const placement = { code, options: text, ...(handler !== undefined && { handler }) }
+  return parts.frames.open(parts.authority, installation, { userId, placement, guest })
+}
+
+function formOf(session: FrameSession | undefined): Pick<AppOutcome, 'form'> {
   return session === undefined ? {} : { form: session.form }
 }
 
 function outcome(
   { installed, applicationToken }: Installation,
   deliveries: readonly Delivery[],
-  more: Pick<AppOutcome, 'form' | 'code' | 'token'> = {},
+  more: Pick<AppOutcome, 'form' | 'visit' | 'code' | 'token'> = {},
 ): AppOutcome {
   return { installed, applicationToken, deliveries, ...more }
 }

@@ -121,7 +121,12 @@ export const BX24_SCRIPT = `
         done(results)
       })
     },
-    placement: { info: () => ({ placement: data.PLACEMENT, options: data.PLACEMENT_OPTIONS }) },
+    placement: {
+      info: () => ({ placement: data.PLACEMENT, options: data.PLACEMENT_OPTIONS }),
+      getInterface: (done) => done({ command: [], event: [] }),
+      call: (command, params, done) => { if (done) done({}) },
+      bindEvent: () => undefined,
+    },
     isAdmin: () => data.IS_ADMIN,
     getLang: () => data.LANG,
     getDomain: () => domain,

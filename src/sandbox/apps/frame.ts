@@ -2,6 +2,7 @@ import { randomBytes } from 'node:crypto'
 import type { Authority } from '../oauth/authority.ts'
 import { ACCESS_SECONDS, type Pair } from '../oauth/grants.ts'
 import type { Installation } from './installations.ts'
+import { placeAt } from './places.ts'
 
 /** The form that a browser posts into the frame of an application page. */
 export interface FrameForm {
@@ -15,6 +16,16 @@ export interface Placement {
   readonly code: string
   /** A JSON text. */
   readonly options: string
+  /** Which page, where the application has several at this place. */
+  readonly handler?: string
+}
+
+/** Who looks at a page, and where. */
+export interface FrameOptions {
+  readonly userId: number
+  readonly placement?: Placement
+  /** Somebody without access to the application: the page gets no tokens, as pages of user fields may. */
+  readonly guest?: boolean
 }
 
 /** An application page that was opened: it may ask for tokens and report that installing is done. */
@@ -36,22 +47,23 @@ export const MAIN_PAGE: Placement = { code: 'DEFAULT', options: '[]' }
 export class FrameSessions {
   readonly #bySid = new Map<string, FrameSession>()
 
-  /** Opens the application's page, or its installer while installing has not been finished. */
-  open(
-    authority: Authority,
-    installation: Installation,
-    options: { readonly userId: number; readonly placement?: Placement },
-  ): FrameSession | undefined {
+  /**
+   * Opens the page that is bound to the placement, else the application's own, or its installer while installing has
+   * not been finished. A handler that is named must be bound.
+   */
+  open(authority: Authority, installation: Installation, options: FrameOptions): FrameSession | undefined {
     const { application, installed } = installation
-    const { userId, placement = MAIN_PAGE } = options
+    const { userId, placement = MAIN_PAGE, guest = false } = options
     const installing = !installed && application.installUrl !== undefined
-    const url = installing ? application.installUrl : (application.url ?? application.installUrl)
+    const bound = placeAt(installation, placement.code, placement.handler)?.handler
+    const own = placement.handler === undefined ? (application.url ?? application.installUrl) : undefined
+    const url = installing ? application.installUrl : (bound ?? own)
     if (url === undefined) return undefined
     const sid = randomBytes(16).toString('hex')
     const pair = authority.grants.start({ installation, userId }, authority.now())
     const form = {
       action: actionOf(url, installation, sid),
-      fields: fieldsOf(authority, pair, placement),
+      fields: { ...fieldsOf(authority, pair, placement), ...(guest ? NO_TOKENS : {}) },
     }
     const session = { sid, installation, userId, placement, form, installing, pair }
     this.#bySid.set(sid, session)
@@ -62,6 +74,8 @@ export class FrameSessions {
     return this.#bySid.get(sid)
   }
 }
+
+const NO_TOKENS = { AUTH_ID: '', AUTH_EXPIRES: '', REFRESH_ID: '' }
 
 /** https://apidocs.bitrix24.com/settings/oauth/simple-way.html */
 function actionOf(url: string, { portal }: Installation, sid: string): string {

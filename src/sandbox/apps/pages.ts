@@ -5,7 +5,9 @@ import type { Portal } from '../portal.ts'
 import { type HttpAnswer, htmlAnswer, plainAnswer } from '../respond.ts'
 import type { EventParts } from './events.ts'
 import { type FrameSession, type FrameSessions, MAIN_PAGE, type Placement } from './frame.ts'
+import type { Installation } from './installations.ts'
 import { finish, install } from './life-cycle.ts'
+import { placeAt, placesOf } from './places.ts'
 import { PORTAL_SCRIPT } from './portal-script.ts'
 
 /** What the pages need of the sandbox. */
@@ -26,7 +28,7 @@ export interface PageRequest {
  * | request | does |
  * | --- | --- |
  * | `GET /apps/install?client_id=` | puts the application on the portal and opens its installer or its page |
- * | `GET /apps/open?client_id=[&placement=&options=]` | opens its page; the installer while installing goes on |
+ * | `GET /apps/open?client_id=[&placement=&options=&handler=&guest=1]` | opens its page; the installer while installing goes on |
  * | `POST /apps/session` | what the page's script asks on behalf of the frame |
  */
 export function applicationPage(parts: PageParts, portal: Portal, request: PageRequest): HttpAnswer {
@@ -43,16 +45,45 @@ export function applicationPage(parts: PageParts, portal: Portal, request: PageR
   }
   const installation = portal.installations.find(application.clientId)
   if (installation === undefined) return errorPage('The application is not installed on this portal.', 404)
-  const session = parts.frames.open(parts.authority, installation, { userId, placement: placementOf(asked) })
+  const placement = placementOf(asked, installation, `${request.path}?${request.query}`)
+  const guest = asked.get('guest') === '1'
+  const session = parts.frames.open(parts.authority, installation, { userId, placement, guest })
   return session === undefined || !application.hasUi
     ? page(application.title, '<p id="state">Installed. The application has no pages.</p>')
     : framePage(session)
 }
 
-/** Options that are no JSON are passed on as they are: some real pages send the text `undefined`. */
-function placementOf(asked: URLSearchParams): Placement {
+/**
+ * Options that are no JSON are passed on as they are: some real pages send the text `undefined`. At a place that the
+ * application has bound they name the page of the portal too.
+ *
+ * https://apidocs.bitrix24.com/api-reference/widgets/index.html
+ */
+function placementOf(asked: URLSearchParams, installation: Installation, uri: string): Placement {
   const code = asked.get('placement')
-  return code === null ? MAIN_PAGE : { code, options: asked.get('options') ?? '[]' }
+  if (code === null) return MAIN_PAGE
+  const handler = asked.get('handler') ?? undefined
+  const given = asked.get('options') ?? '[]'
+  const options = parsed(given)
+  const isBound = placeAt(installation, code, handler) !== undefined
+  const isNamed = isJsonObject(options) || (Array.isArray(options) && options.length === 0)
+  return {
+    code,
+    options: isBound && isNamed ? JSON.stringify({ ...options, URI: uri }) : given,
+    ...(handler !== undefined && { handler }),
+  }
+}
+
+/** A button for each place where the application has a page. */
+function placeButtons(installation: Installation): string {
+  const buttons = placesOf(installation).map(({ code, handler, title }) => {
+    const fields = { client_id: installation.application.clientId, placement: code, handler, options: '{}' }
+    return `<form method="get" action="/apps/open">
+${hiddenFields(fields)}
+<button>${escapeHtml(code)}: ${escapeHtml(title)}</button>
+</form>`
+  })
+  return buttons.length === 0 ? '' : `<nav aria-label="Placements">\n${buttons.join('\n')}\n</nav>`
 }
 
 function framePage(session: FrameSession): HttpAnswer {
@@ -69,6 +100,7 @@ ${hiddenFields(form.fields)}
 </form>
 <iframe name="${escapeHtml(name)}" title="${escapeHtml(application.title)}"
  allow="geolocation *; microphone *; camera *; autoplay *"></iframe>
+${placeButtons(installation)}
 <script>${PORTAL_SCRIPT}</script>`,
   )
 }

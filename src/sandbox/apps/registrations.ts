@@ -25,15 +25,39 @@ export interface MessageSender {
   readonly handler: string
 }
 
+/** A page of an application at a place of the portal. https://apidocs.bitrix24.com/api-reference/widgets/index.html */
+export interface PlacementHandler {
+  readonly id: number
+  readonly placement: string
+  readonly handler: string
+  /** 0 for all users. */
+  readonly userId: number
+  readonly title: string
+  readonly description: string
+  readonly options: JsonObject
+  readonly langAll: JsonObject
+}
+
+/** A type of user fields. https://apidocs.bitrix24.com/api-reference/widgets/user-field/index.html */
+export interface FieldType {
+  readonly id: string
+  readonly handler: string
+  readonly title: string
+  readonly description: string
+  readonly options: JsonObject
+}
+
 /** What an application has registered on a portal besides event handlers. */
 export interface Registrations {
   robots: readonly Robot[]
   senders: readonly MessageSender[]
+  placements: readonly PlacementHandler[]
+  fieldTypes: readonly FieldType[]
 }
 
 /** What a fresh installation has registered. */
 export function noRegistrations(): Registrations {
-  return { robots: [], senders: [] }
+  return { robots: [], senders: [], placements: [], fieldTypes: [] }
 }
 
 /**

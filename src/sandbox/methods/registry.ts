@@ -12,10 +12,12 @@ import { BOT_V2_METHODS } from './imbot-v2.ts'
 import { LIST_METHODS } from './lists.ts'
 import { MESSAGE_METHODS } from './messageservice.ts'
 import { OFFLINE_METHODS } from './offline.ts'
+import { PLACEMENT_METHODS } from './placements.ts'
 import { PULL_METHODS } from './pull.ts'
 import { systemMethods } from './system.ts'
 import { TASK_COMMENT_METHODS } from './task-comments.ts'
 import { TASK_METHODS } from './tasks.ts'
+import { FIELD_TYPE_METHODS } from './user-field-types.ts'
 import { USER_METHODS } from './users.ts'
 
 const METHODS: MethodTable = {
@@ -34,6 +36,8 @@ const METHODS: MethodTable = {
   ...BIZPROC_METHODS,
   ...MESSAGE_METHODS,
   ...BOT_METHODS,
+  ...PLACEMENT_METHODS,
+  ...FIELD_TYPE_METHODS,
   ...BOT_MESSAGE_METHODS,
   ...BOT_V2_METHODS,
 }
