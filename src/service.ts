@@ -92,6 +92,7 @@ async function start(
     inHand: consumer?.inHand ?? 0,
     deadLetters: dead.open(),
     spool: events.spool(),
+    offline: events.offline.stats(),
   }))
 
   const installs = openInstalls(base, (memberId) => events.forget(memberId))

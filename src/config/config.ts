@@ -50,6 +50,12 @@ export interface EventsConfig {
   readonly withRaw: boolean
   readonly budgetMs: number
   readonly maxFormBytes: number
+  readonly offline: {
+    readonly enabled: boolean
+    readonly limit: number
+    readonly pollMs: number
+    readonly idlePollMs: number
+  }
 }
 
 /** A file of certificates to trust besides the system's. */
@@ -105,6 +111,8 @@ export interface Config {
   /** An additional certificate authority: its file, by full path, and the PEM text in it. */
   readonly tlsCa: CertificateAuthority | undefined
   readonly events: EventsConfig
+  /** Marks our writes by tokens. */
+  readonly authConnector: string | undefined
   /** Where portals reach the bridge; without a slash at its end. */
   readonly publicUrl: string | undefined
   /** File of subscriptions that are applied at start and after installations, as it was written. */
@@ -163,7 +171,14 @@ export function buildConfig(parts: ConfigParts): Config {
       withRaw: values.eventsRaw,
       budgetMs: values.eventsBudget,
       maxFormBytes: values.eventsMaxBody,
+      offline: {
+        enabled: values.offline,
+        limit: values.offlineLimit,
+        pollMs: values.offlinePoll * 1000,
+        idlePollMs: values.offlineIdlePoll * 1000,
+      },
     },
+    authConnector: values.authConnector,
     publicUrl: values.publicUrl,
     subscriptions: values.subscriptions,
     pages: values.pages,

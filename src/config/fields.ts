@@ -446,6 +446,51 @@ export const FIELDS = {
     unit: 'bytes',
     about: 'The largest form that a portal may post.',
   },
+  offline: {
+    group: EVENTS,
+    env: 'BRIDGE_OFFLINE',
+    flag: '--offline <yes>',
+    kind: kind.boolean,
+    default: 'true',
+    about: 'Fetch the events that portals keep for applications with offline handlers, and publish them.',
+  },
+  offlineLimit: {
+    group: EVENTS,
+    env: 'BRIDGE_OFFLINE_LIMIT',
+    flag: '--offline-limit <rows>',
+    kind: kind.integer(1, 1000),
+    default: '50',
+    unit: 'rows',
+    about:
+      'Rows that one read of an offline queue asks for; up to 50 reads and removals travel in one request.',
+  },
+  offlinePoll: {
+    group: EVENTS,
+    env: 'BRIDGE_OFFLINE_POLL',
+    flag: '--offline-poll <seconds>',
+    kind: kind.integer(1, 86_400),
+    default: '60',
+    unit: 'seconds',
+    about: 'How long after the last event an offline queue is looked into although nobody called.',
+  },
+  offlineIdlePoll: {
+    group: EVENTS,
+    env: 'BRIDGE_OFFLINE_IDLE_POLL',
+    flag: '--offline-idle-poll <seconds>',
+    kind: kind.integer(1, 86_400),
+    default: '900',
+    unit: 'seconds',
+    about: 'How often an offline queue that stays empty is looked into; more seldom where there are thousands.',
+  },
+  authConnector: {
+    group: EVENTS,
+    env: 'BRIDGE_AUTH_CONNECTOR',
+    flag: '--auth-connector <name>',
+    kind: kind.name,
+    defaultNote: 'not sent',
+    about:
+      'Sent as `auth_connector` with every write by tokens, so that offline handlers with this connector do not hear of it.',
+  },
 
   publicUrl: {
     group: PAGES,

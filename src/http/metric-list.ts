@@ -190,6 +190,30 @@ export const METRICS = [
     alert: 'above 10 minutes',
   },
   {
+    name: 'b24_offline_events_total',
+    type: 'counter',
+    help: 'Events that were fetched from offline queues and confirmed by the broker.',
+  },
+  {
+    name: 'b24_offline_lag_seconds',
+    type: 'gauge',
+    help: 'How old the oldest event was that was fetched from an offline queue in the last minute.',
+    alert: 'above an hour',
+  },
+  {
+    name: 'b24_offline_unconfirmed_batches',
+    type: 'gauge',
+    help: 'Sets of rows that this process has read from offline queues and not cleared yet.',
+    alert: 'above 0 for an hour',
+  },
+  {
+    name: 'b24_offline_queues',
+    type: 'gauge',
+    help: 'Offline queues of all portals by their state.',
+    labels: { state: '`ready`, `trouble` (cannot be drained now; the log says why)' },
+    alert: '`trouble` above 1 % of all for an hour',
+  },
+  {
     name: 'b24_token_refreshes_total',
     type: 'counter',
     help: 'Renewals of tokens at the authorization server, by how they ended.',
@@ -198,6 +222,30 @@ export const METRICS = [
         '`refreshed`, `failed` (tried again by itself), `suspended` (refused: somebody must look at the portal)',
     },
     alert: '`suspended` above 0; `failed` for 15 minutes',
+  },
+  {
+    name: 'b24_push_connections',
+    type: 'gauge',
+    help: 'Applications that are listened for at push servers, by the state of their connection.',
+    labels: {
+      state:
+        '`open`, `polling` (long polling), `connecting` (or waiting to), `held` (the broker is behind), `halted` (the portal has no push server for us)',
+    },
+    alert: '`connecting` above a tenth of all for 15 minutes; `halted` rising',
+  },
+  {
+    name: 'b24_push_messages_total',
+    type: 'counter',
+    help: 'Messages of push servers, by what became of them.',
+    labels: {
+      fate: '`published`, `offline` (offline events wait), `control` (about the connection itself), `refused` (the broker will never take it)',
+    },
+    alert: '`refused` above 0',
+  },
+  {
+    name: 'b24_push_reconnects_total',
+    type: 'counter',
+    help: 'Connections to push servers that were made anew.',
   },
   {
     name: 'b24_api_requests_total',

@@ -1,9 +1,12 @@
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { SettledReport } from '../bridge/commands/consume.ts'
+import type { PushFate } from '../bridge/events/push/outflow.ts'
+import type { PushStates } from '../bridge/events/push/supervisor.ts'
 import type { BrokerState } from '../brokers/broker.ts'
 import type { LaneStats } from '../client/lane/core.ts'
 import type { RequestReport } from '../client/lane/lane.ts'
 import { isReadMethod } from '../model/methods.ts'
+import { createRecentMaximum } from '../util/recent-maximum.ts'
 import { type MetricName, metricSpec } from './metric-list.ts'
 
 /** What is read at the moment of a scrape. */
@@ -16,6 +19,10 @@ export interface GaugeReadings {
   readonly deadLetters: number
   /** Events that wait in the store for the broker. */
   readonly spool?: { readonly count: number; readonly ageMs: number }
+  /** Offline queues, where they are drained. */
+  readonly offline?: { readonly queues: number; readonly troubled: number; readonly unsettled: number }
+  /** Connections to push servers by their state, where there may be any. */
+  readonly push?: PushStates
 }
 
 /** The bridge's metrics. Counting one event costs about a microsecond and no I/O. */
@@ -37,6 +44,12 @@ export interface Metrics {
   eventReceived(result: string, ms?: number): void
   /** The broker has an event; `routed` when a queue is bound for it. */
   eventPublished(routed: boolean): void
+  /** Events of an offline queue were published; `lagMs` is the age of the oldest. */
+  offlineDrained(drained: { readonly events: number; readonly lagMs: number }): void
+  /** A message of a push server is where it belongs. */
+  pushMessage(fate: PushFate): void
+  /** Listening to a push server began, for the first time or again. */
+  pushConnected(again: boolean): void
   /** The HTTP server answered; `route` is the pattern, never the address as asked for. */
   answered(route: string, status: number): void
   /** Sets where gauges are read from at each scrape; without it they stay at 0. The last one counts. */
@@ -55,6 +68,9 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   for (const outcome of ['refreshed', 'failed', 'suspended']) refreshes(outcome).inc(0)
   const answers = children(counter(registry, 'b24_api_requests_total'), 2)
   const events = countEvents(registry)
+  const drained = counter(registry, 'b24_offline_events_total')
+  const oldest = gauge(registry, 'b24_offline_lag_seconds')
+  const lag = createRecentMaximum(60_000, () => performance.now())
   const reason = boundedLabel()
   const read = readGauges(registry)
   let source: (() => GaugeReadings) | undefined
@@ -62,6 +78,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
     contentType: registry.contentType,
     text() {
       if (source !== undefined) read(source())
+      oldest.set(lag.read())
       return registry.metrics()
     },
     settled: commands,
@@ -70,6 +87,11 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
     deadLetterRetried: () => retried.inc(),
     tokens: (outcome) => refreshes(outcome).inc(),
     ...events,
+    offlineDrained({ events: count, lagMs }) {
+      drained.inc(count)
+      lag.add(lagMs / 1000)
+    },
+    ...countPush(registry),
     answered: (route, status) => answers(route, String(status)).inc(),
     gauges(next) {
       source = next
@@ -121,6 +143,18 @@ function countEvents(registry: Registry): Pick<Metrics, 'eventReceived' | 'event
   }
 }
 
+function countPush(registry: Registry): Pick<Metrics, 'pushMessage' | 'pushConnected'> {
+  const messages = children(counter(registry, 'b24_push_messages_total'), 1)
+  const reconnects = counter(registry, 'b24_push_reconnects_total')
+  for (const fate of ['published', 'offline', 'control', 'refused']) messages(fate).inc(0)
+  return {
+    pushMessage: (fate) => messages(fate).inc(),
+    pushConnected(again) {
+      if (again) reconnects.inc()
+    },
+  }
+}
+
 function readGauges(registry: Registry): (readings: GaugeReadings) => void {
   const set = {
     inHand: gauge(registry, 'b24_commands_in_hand'),
@@ -135,10 +169,13 @@ function readGauges(registry: Registry): (readings: GaugeReadings) => void {
     deadLetters: gauge(registry, 'b24_dead_letters_open'),
     spooled: gauge(registry, 'b24_event_spool_size'),
     spoolAge: gauge(registry, 'b24_event_spool_age_seconds'),
+    unsettled: gauge(registry, 'b24_offline_unconfirmed_batches'),
+    offline: gauge(registry, 'b24_offline_queues'),
+    push: gauge(registry, 'b24_push_connections'),
   }
   const limited = totals(counter(registry, 'b24_rate_limited_total'), { by: 'portal' })
   const reconnects = totals(counter(registry, 'b24_amqp_reconnects_total'), {})
-  return ({ lanes, broker, inHand, deadLetters, spool }) => {
+  return ({ lanes, broker, inHand, deadLetters, spool, offline, push = {} }) => {
     const sum = { waiting: 0, inFlight: 0, overLimit: 0, level: 0, operating: 0 }
     const states = { ready: 0, throttled: 0, blocked: 0 }
     for (const { stats } of lanes) {
@@ -163,6 +200,11 @@ function readGauges(registry: Registry): (readings: GaugeReadings) => void {
     reconnects(broker.reconnects)
     set.spooled.set(spool?.count ?? 0)
     set.spoolAge.set((spool?.ageMs ?? 0) / 1000)
+    set.unsettled.set(offline?.unsettled ?? 0)
+    const troubled = offline?.troubled ?? 0
+    set.offline.set({ state: 'trouble' }, troubled)
+    set.offline.set({ state: 'ready' }, (offline?.queues ?? 0) - troubled)
+    for (const [state, count] of Object.entries(push)) set.push.set({ state }, count)
   }
 }
 

@@ -1,10 +1,12 @@
 import { createEventIntake, type EventIntake, type EventIntakeOptions } from '../bridge/events/intake.ts'
+import type { OfflinePumps } from '../bridge/events/offline/pumps.ts'
 import { createEventOutlet, type EventOutlet, eventTopology } from '../bridge/events/outlet.ts'
 import { createDurableOutlet } from '../bridge/events/spool.ts'
 import { createEventVerifier } from '../bridge/events/verify.ts'
 import type { Installs } from '../bridge/installs/installs.ts'
 import { eventRecords } from '../stores/events.ts'
 import type { Foundation } from './foundation.ts'
+import { createOfflinePart } from './offline.ts'
 
 /** The reverse road, as the other parts of the service see it. */
 export interface Events {
@@ -13,6 +15,8 @@ export interface Events {
   readonly intake: EventIntake
   /** What is stored of a portal has changed. */
   readonly forget: (memberId: string) => void
+  /** Fetches what portals keep; idle where the settings say no. */
+  readonly offline: OfflinePumps
   /** Events that wait in the store for the broker. */
   readonly spool: () => { readonly count: number; readonly ageMs: number }
   /** Makes the exchange and begins to fetch, to listen and to drain. Waits for a broker that is away. */
@@ -45,7 +49,9 @@ export function createEvents(
     log,
   })
   closing.push(() => durable.close())
+  const offline = createOfflinePart(base, outlet)
   const intake = createEventIntake({
+    onOfflineNudge: offline.nudge,
     ...hooks,
     verifier,
     outlet: durable,
@@ -62,11 +68,13 @@ export function createEvents(
   return {
     outlet,
     intake,
+    offline,
     spool: () => durable.waiting(),
     forget: (memberId) => verifier.forget(memberId),
     async start() {
       await unlessStopped(broker.declare(eventTopology(exchange, config.topology)))
       await durable.start()
+      if (config.events.enabled && config.events.offline.enabled) offline.start()
     },
   }
 }

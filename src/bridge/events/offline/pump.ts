@@ -49,6 +49,14 @@ export interface VisitSignals {
   readonly stop: AbortSignal
 }
 
+/** Why a visit is made, and who watches it. */
+export interface VisitHow extends VisitSignals {
+  /** Somebody said that there is something. */
+  readonly nudged: boolean
+  /** Hears after each round how many sets of rows are read and not cleared. */
+  readonly onHeld: (sets: number) => void
+}
+
 /**
  * Drains one queue until it is empty and was empty a moment later. Call it only with the right to the queue. Never
  * rejects.
@@ -59,11 +67,7 @@ export interface VisitSignals {
  * | one event | 2: read; clear and look again, after the pause |
  * | n events | about 2n / (50 × limit), and those two |
  */
-export async function visit(
-  pump: OfflinePump,
-  parts: PumpParts,
-  how: VisitSignals & { readonly nudged: boolean },
-): Promise<Visit> {
+export async function visit(pump: OfflinePump, parts: PumpParts, how: VisitHow): Promise<Visit> {
   const { memberId, clientId, connector } = pump
   const { now, log } = parts
   const startedAt = now()
@@ -142,7 +146,7 @@ class VisitState {
 async function run(
   state: VisitState,
   { now, pauseMs, onDrained }: PumpParts,
-  { lost, stop, nudged }: VisitSignals & { readonly nudged: boolean },
+  { lost, stop, nudged, onHeld }: VisitHow,
 ): Promise<Visit['trouble']> {
   const signal = AbortSignal.any([lost, stop])
   let troubledAt: number | undefined
@@ -153,6 +157,7 @@ async function run(
     const { drain } = state
     const { trouble: error, ...round } = await drain.round(urgent ? 'normal' : 'bulk')
     urgent = false
+    onHeld(drain.unsettled)
     state.events += round.events
     if (round.events > 0) {
       looks = 0

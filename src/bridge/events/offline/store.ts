@@ -42,8 +42,10 @@ export interface Leases {
 /** What draining offline queues needs of a store. */
 export interface OfflineStore {
   readonly leases: Leases
-  /** The queues of an application on a portal. */
-  pumps(source: OfflineSource): Promise<readonly OfflinePump[]>
+  /** The queues of an application on a portal, or of all its applications. */
+  pumps(
+    source: Pick<OfflineSource, 'memberId'> & { readonly clientId?: string | undefined },
+  ): Promise<readonly OfflinePump[]>
   /** How many queues there are, and how many of them are in trouble. */
   count(): Promise<{ readonly all: number; readonly troubled: number }>
   /**

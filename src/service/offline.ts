@@ -1,0 +1,29 @@
+import { createOfflinePumps, type OfflinePumps } from '../bridge/events/offline/pumps.ts'
+import type { EventOutlet } from '../bridge/events/outlet.ts'
+import { offlineQueries } from '../stores/offline.ts'
+import type { Foundation } from './foundation.ts'
+
+/** Between the end of a drain and the look after it; longer than the second in which a portal calls once. */
+const PAUSE_MS = 2000
+
+/** The pumps of offline queues; they do nothing before `start`. */
+export function createOfflinePart(base: Foundation, outlet: EventOutlet): OfflinePumps {
+  const { config, store, portals, owner, now, log, metrics, closing } = base
+  const { limit, pollMs, idlePollMs } = config.events.offline
+  const pumps = createOfflinePumps({
+    store: offlineQueries(store),
+    portals,
+    outlet,
+    owner,
+    limit,
+    pollMs,
+    idlePollMs,
+    pauseMs: PAUSE_MS,
+    now,
+    random: Math.random,
+    log,
+    onDrained: metrics.offlineDrained,
+  })
+  closing.push(() => pumps.close())
+  return pumps
+}
