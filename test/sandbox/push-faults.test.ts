@@ -30,7 +30,7 @@ describe('what a push server does when told', () => {
   })
 
   it('falls silent for those who are there, and serves those who come', async () => {
-    const { sandbox, config, address } = await openPush({ switches: { pushPingMs: 20 } })
+    const { sandbox, config, address } = await openPush({ switches: { pushPingMs: 150 } })
     const deaf = await listen(address)
     sandbox.push({ do: 'silence' })
     const mid = say(sandbox, 'unheard')

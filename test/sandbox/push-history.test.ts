@@ -198,7 +198,7 @@ describe('other frames', () => {
 
   it('are calls of JSON-RPC from version 5 on, with pings and confirmations in text', async () => {
     const { sandbox, config } = await openPush({
-      switches: { pushVersion: 5, pushPingMs: 30, pushBufferMs: 20 },
+      switches: { pushVersion: 5, pushPingMs: 200, pushBufferMs: 20 },
     })
     const first = say(sandbox, 'x')
     for (const command of ['a', 'b']) say(sandbox, command)

@@ -144,7 +144,7 @@ describe('a WebSocket', () => {
   })
 
   it('gets the first message at once and those behind it together, each marked', async () => {
-    const { sandbox, address } = await openPush({ switches: { pushBufferMs: 50 } })
+    const { sandbox, address } = await openPush({ switches: { pushBufferMs: 300 } })
     const listener = await listen(address)
     for (const command of ['a', 'b', 'c']) say(sandbox, command)
     expect(commandsIn(await listener.next())).toEqual(['a'])
@@ -213,7 +213,7 @@ describe('a WebSocket', () => {
   })
 
   it('is pinged, and dropped when it does not answer', async () => {
-    const { address } = await openPush({ switches: { pushPingMs: 30 } })
+    const { address } = await openPush({ switches: { pushPingMs: 200 } })
     const [good, deaf] = await Promise.all([listen(address), listen(address, { autoPong: false })])
     const payload = new Promise<string>((resolve) =>
       good.socket.once('ping', (data) => resolve(data.toString())),
