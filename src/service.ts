@@ -19,6 +19,7 @@ import {
   openPortals,
   type ServiceOptions,
 } from './service/foundation.ts'
+import { createSubscriptions, readSubscriptions } from './service/subscriptions.ts'
 import { ledgerQueries } from './stores/bound.ts'
 import { installRecords } from './stores/installs.ts'
 import { listPortals } from './stores/queries/portals.ts'
@@ -73,6 +74,7 @@ async function start(
   let draining = false
   let consumer: CommandConsumer | undefined
 
+  const document = await readSubscriptions(config)
   const opened = await openFoundation(config, options, closing)
   const { store, broker, metrics } = opened
   // What the closed connections to the portal cut off has an answer now: that it is unknown. It must get out.
@@ -95,7 +97,11 @@ async function start(
     offline: events.offline.stats(),
   }))
 
-  const installs = openInstalls(base, (memberId) => events.forget(memberId))
+  const subscriptions = createSubscriptions(base, document)
+  const installs = openInstalls(base, (memberId) => {
+    events.forget(memberId)
+    subscriptions.changed(memberId)
+  })
   const events: Events = createEvents(base, installs)
   const http = createHttpServer({
     host: config.http.host,
@@ -116,7 +122,6 @@ async function start(
       ? { events: { intake: events.intake, maxFormBytes: config.events.maxFormBytes } }
       : {}),
     deadLetters: dead.letters ?? 'queue',
-    deadLetters: dead.letters ?? 'queue',
     health: () =>
       readiness({ broker, draining, serving: consumer !== undefined, storeTrouble: remembering.trouble() }),
     metrics,
@@ -131,6 +136,7 @@ async function start(
   consumer = served
   dead.start(chosen.deadQueue)
   logger.info({ url, queue: chosen.commandQueue }, 'service.ready')
+  subscriptions.start()
   if (chosen.contract.name !== 'rabbitmq-to-bitrix24') await welcomeFirstPortal(base, installs)
 
   let stopping: Promise<boolean> | undefined
