@@ -56,6 +56,7 @@ export interface EventsConfig {
     readonly pollMs: number
     readonly idlePollMs: number
   }
+  readonly push: { readonly enabled: boolean; readonly format: 'json' | 'binary' }
 }
 
 /** A file of certificates to trust besides the system's. */
@@ -177,6 +178,7 @@ export function buildConfig(parts: ConfigParts): Config {
         pollMs: values.offlinePoll * 1000,
         idlePollMs: values.offlineIdlePoll * 1000,
       },
+      push: { enabled: values.push, format: values.pushFormat },
     },
     authConnector: values.authConnector,
     publicUrl: values.publicUrl,

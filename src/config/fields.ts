@@ -435,7 +435,7 @@ export const FIELDS = {
     kind: kind.integer(10, 2000),
     default: '250',
     unit: 'milliseconds',
-    about: 'How long the broker may take to confirm an event before it is kept in the store instead.',
+    about: 'How long the broker may confirm nothing before events are kept in the store instead.',
   },
   eventsMaxBody: {
     group: EVENTS,
@@ -480,7 +480,25 @@ export const FIELDS = {
     kind: kind.integer(1, 86_400),
     default: '900',
     unit: 'seconds',
-    about: 'How often an offline queue that stays empty is looked into; more seldom where there are thousands.',
+    about:
+      'How often an offline queue that stays empty is looked into; more seldom where there are thousands.',
+  },
+  push: {
+    group: EVENTS,
+    env: 'BRIDGE_PUSH',
+    flag: '--push <yes>',
+    kind: kind.boolean,
+    default: 'true',
+    about:
+      'Listen to the push servers of portals for every application with the scope `pull`, and publish its messages.',
+  },
+  pushFormat: {
+    group: EVENTS,
+    env: 'BRIDGE_PUSH_FORMAT',
+    flag: '--push-format <format>',
+    kind: kind.choice('json', 'binary'),
+    default: 'json',
+    about: 'What push servers of version 4 are asked for; both are understood, whatever a server sends.',
   },
   authConnector: {
     group: EVENTS,

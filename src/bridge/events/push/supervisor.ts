@@ -20,7 +20,7 @@ export type PushStates = Readonly<Record<'open' | 'polling' | 'connecting' | 'he
 export interface PushSupervisor {
   /** Begins to look for installations, and goes on until `close`. Twice is harmless. */
   start(): void
-  /** What is stored of a portal has changed: looks at once. */
+  /** What is stored of a portal has changed: looks at once, where it was started. */
   look(): void
   states(): PushStates
   /** Ends all connections, keeps how far each came, and gives the leases back. Twice is harmless. */
@@ -120,7 +120,7 @@ export function createPushSupervisor(options: PushSupervisorOptions): PushSuperv
   }
 
   const look = (): void => {
-    if (closed) return
+    if (closed || timers.length === 0) return
     scanning ??= scan().finally(() => {
       scanning = undefined
     })

@@ -1,0 +1,42 @@
+import type { EventOutlet } from '../bridge/events/outlet.ts'
+import type { PushKey } from '../bridge/events/push/event.ts'
+import { createPushSupervisor, type PushSupervisor } from '../bridge/events/push/supervisor.ts'
+import { createPushClient } from '../client/push/client.ts'
+import { pushRecords } from '../stores/push.ts'
+import { certificates, type Foundation } from './foundation.ts'
+
+/** What others do about what push servers say. */
+export interface PushHooks {
+  /** Offline events wait, or may. */
+  readonly onOffline: (key: PushKey) => void
+  /** Something may have been lost. */
+  readonly onGap: (key: PushKey) => void
+}
+
+/** Listens to the push servers of portals; does nothing before `start`. */
+export function createPushPart(base: Foundation, outlet: EventOutlet, hooks: PushHooks): PushSupervisor {
+  const { config, store, portals, owner, now, log, metrics, closing } = base
+  const client = createPushClient({
+    now,
+    random: Math.random,
+    format: config.events.push.format,
+    ...certificates(config),
+  })
+  const supervisor = createPushSupervisor({
+    ...hooks,
+    client,
+    store: pushRecords(store.db),
+    portals,
+    outlet,
+    owner,
+    now,
+    onMessage: metrics.pushMessage,
+    onConnected: metrics.pushConnected,
+    log,
+  })
+  closing.push(async () => {
+    await supervisor.close()
+    await client.close()
+  })
+  return supervisor
+}
