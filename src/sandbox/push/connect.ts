@@ -40,8 +40,8 @@ export function connectPolling(push: PortalPush, query: string, response: Server
   const status = push.record.takeRefusal()
   if (status !== undefined) {
     note(push, 'polling', 'refused')
-    if (status === 0) response.socket?.resetAndDestroy()
-    else response.writeHead(status).end()
+    if (status > 0) response.writeHead(status).end()
+    else if (response.socket !== null) reset(response.socket)
     return
   }
   const wanted = readSubscription(new URLSearchParams(query), push, push.now())
