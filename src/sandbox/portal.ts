@@ -4,6 +4,7 @@ import { Chats } from './apps/chats.ts'
 import type { EventParts } from './apps/events.ts'
 import { Installations } from './apps/installations.ts'
 import type { OfflineCounts, QueueHabits } from './apps/offline-queue.ts'
+import { OpenLines } from './apps/open-lines.ts'
 import { PortalEvents } from './apps/portal-events.ts'
 import { TextMessages } from './apps/text-messages.ts'
 import type { PortalWork } from './apps/work.ts'
@@ -58,6 +59,7 @@ export class Portal {
   readonly workflows = new Workflows()
   readonly textMessages = new TextMessages()
   readonly chats = new Chats()
+  readonly openLines = new OpenLines()
   readonly bots: Bots
   readonly authority: Authority
   /** Who is told of what happens here. */
@@ -196,6 +198,7 @@ export class Portal {
       textMessages: this.textMessages.list(),
       bots: this.bots.list(),
       chats: this.chats.list(),
+      lineMessages: this.openLines.list(),
     }
   }
 

@@ -9,10 +9,15 @@ export interface Place {
 
 /** Every place where an application has a page, its main page left out. */
 export function placesOf({ registered }: Installation): Place[] {
-  const { placements, fieldTypes, robots } = registered
+  const { placements, fieldTypes, robots, connectors } = registered
   return [
     ...placements.map(({ placement, handler, title }) => ({ code: placement, handler, title })),
     ...fieldTypes.map(({ id, handler, title }) => ({ code: 'USERFIELD_TYPE', handler, title: title || id })),
+    ...connectors.map(({ name, placementHandler }) => ({
+      code: 'SETTING_CONNECTOR',
+      handler: placementHandler,
+      title: name,
+    })),
     ...robots
       .filter(({ placementHandler }) => placementHandler !== '')
       .map(({ code, placementHandler }) => ({

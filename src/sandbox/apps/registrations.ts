@@ -47,17 +47,28 @@ export interface FieldType {
   readonly options: JsonObject
 }
 
+/** A channel of open lines. https://apidocs.bitrix24.com/api-reference/imopenlines/imconnector/index.html */
+export interface Connector {
+  readonly id: string
+  readonly name: string
+  /** The page of its settings. */
+  readonly placementHandler: string
+  /** Numbers of the lines that it is active on. */
+  readonly lines: readonly number[]
+}
+
 /** What an application has registered on a portal besides event handlers. */
 export interface Registrations {
   robots: readonly Robot[]
   senders: readonly MessageSender[]
   placements: readonly PlacementHandler[]
   fieldTypes: readonly FieldType[]
+  connectors: readonly Connector[]
 }
 
 /** What a fresh installation has registered. */
 export function noRegistrations(): Registrations {
-  return { robots: [], senders: [], placements: [], fieldTypes: [] }
+  return { robots: [], senders: [], placements: [], fieldTypes: [], connectors: [] }
 }
 
 /**

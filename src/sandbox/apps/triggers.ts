@@ -2,6 +2,7 @@ import type { Portal } from '../portal.ts'
 import { actInChat, type BotTrigger } from './bot-triggers.ts'
 import type { EventParts } from './events.ts'
 import type { Installation } from './installations.ts'
+import { actOnLine, type LineTrigger } from './line-triggers.ts'
 import { type MessageTrigger, sendMessage } from './message-triggers.ts'
 import {
   callWorkflowWebhook,
@@ -19,9 +20,11 @@ import type { Delivery } from './sender.ts'
  * | `robot`, `activity` | a workflow comes to it |
  * | `workflow-webhook` | a workflow posts the document's id to an address |
  * | `sms` | a text message goes out through a provider |
+ * | `operator` | an operator of an open line writes to a client over a connector |
+ * | `disconnect` | somebody takes a connector off a line |
  * | `open-chat`, `invite`, `say`, `edit`, `erase` | somebody does something in a chat with bots |
  */
-export type Trigger = RobotTrigger | WorkflowWebhookTrigger | MessageTrigger | BotTrigger
+export type Trigger = RobotTrigger | WorkflowWebhookTrigger | MessageTrigger | LineTrigger | BotTrigger
 
 /** What came of a trigger. */
 export interface TriggerOutcome {
@@ -30,6 +33,8 @@ export interface TriggerOutcome {
   readonly workflowId?: string
   /** The id by which the provider knows a text message. */
   readonly messageId?: string
+  /** `im[message_id]` of an operator's message. */
+  readonly lineMessageId?: number
   readonly chatId?: number
   readonly chatMessageId?: number
 }
@@ -48,6 +53,9 @@ export async function pullTrigger(
       return callWorkflowWebhook(parts, portal, trigger)
     case 'sms':
       return sendMessage(parts, installationFor(portal, trigger), trigger)
+    case 'operator':
+    case 'disconnect':
+      return actOnLine(portal, trigger)
     default:
       return actInChat(parts, portal, trigger)
   }

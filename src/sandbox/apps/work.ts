@@ -1,5 +1,6 @@
 import type { BotState } from './bots.ts'
 import type { Chat } from './chats.ts'
+import type { LineMessage } from './open-lines.ts'
 import type { Registrations } from './registrations.ts'
 import type { TextMessage } from './text-messages.ts'
 import type { WorkflowState } from './workflows.ts'
@@ -13,4 +14,6 @@ export interface PortalWork {
   readonly bots: readonly BotState[]
   /** With their messages. */
   readonly chats: readonly Chat[]
+  /** What was said over connectors of open lines. */
+  readonly lineMessages: readonly LineMessage[]
 }

@@ -9,6 +9,7 @@ import { EVENT_METHODS } from './events.ts'
 import { BOT_METHODS } from './imbot.ts'
 import { BOT_MESSAGE_METHODS } from './imbot-messages.ts'
 import { BOT_V2_METHODS } from './imbot-v2.ts'
+import { CONNECTOR_METHODS } from './imconnector.ts'
 import { LIST_METHODS } from './lists.ts'
 import { MESSAGE_METHODS } from './messageservice.ts'
 import { OFFLINE_METHODS } from './offline.ts'
@@ -36,6 +37,7 @@ const METHODS: MethodTable = {
   ...BIZPROC_METHODS,
   ...MESSAGE_METHODS,
   ...BOT_METHODS,
+  ...CONNECTOR_METHODS,
   ...PLACEMENT_METHODS,
   ...FIELD_TYPE_METHODS,
   ...BOT_MESSAGE_METHODS,
