@@ -13,8 +13,6 @@ export interface Happening {
   readonly data: { readonly [name: string]: FormValue }
   /** Who caused it; with nobody, no tokens are sent. */
   readonly userId?: number
-  /** Only some events carry one: those of `bringsRefreshToken`, unless it is said here. */
-  readonly withRefreshToken?: boolean
   /** How many rounds of event and call its tokens allow; `ROUNDS` unless given. */
   readonly rounds?: number
 }
@@ -44,7 +42,7 @@ export function raise(
   const { authority } = parts
   const { portal } = installation
   const always = portal.settings.switches.eventRefreshTokens === 'always'
-  const withRefreshToken = always || (happening.withRefreshToken ?? bringsRefreshToken(happening.event))
+  const withRefreshToken = always || bringsRefreshToken(happening.event)
   const bound = handlers.filter(({ event, offline }) => event === happening.event && !offline)
   return Promise.all(
     bound.map(({ id, url, userId }) => {
@@ -81,15 +79,18 @@ function post(
   return sender.send({ event, url, form, memberId: portal.memberId }, portal.tally.events)
 }
 
+/** Whose tokens go out, and which. */
+interface TokenWish {
+  readonly userId?: number
+  readonly withRefreshToken?: boolean
+  readonly rounds?: number | undefined
+}
+
 /** The `auth` block: with a fresh pair of tokens when a user is behind the happening, else only what identifies. */
 export function authOf(
   authority: Authority,
   installation: Installation,
-  {
-    userId,
-    withRefreshToken = false,
-    rounds = ROUNDS,
-  }: { readonly [name in 'userId' | 'withRefreshToken' | 'rounds']?: Happening[name] | undefined },
+  { userId, withRefreshToken = false, rounds = ROUNDS }: TokenWish,
 ): { readonly [name: string]: FormValue } {
   const { portal, application, applicationToken } = installation
   const place = placeOf(authority, portal)

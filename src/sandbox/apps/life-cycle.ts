@@ -60,7 +60,6 @@ export async function update(
     event: 'ONAPPUPDATE',
     data: { VERSION: installation.version, PREVIOUS_VERSION: previous, LANGUAGE_ID: LANGUAGE },
     userId: installation.userId,
-    withRefreshToken: true,
   })
 }
 
@@ -89,7 +88,6 @@ function tellInstalled(parts: EventParts, installation: Installation): Promise<D
     event: 'ONAPPINSTALL',
     data: { VERSION: installation.version, ACTIVE: 'Y', INSTALLED: 'Y', LANGUAGE_ID: LANGUAGE },
     userId: installation.userId,
-    withRefreshToken: true,
   }
   return raise(parts, installation, withOwnHandler(installation, 'ONAPPINSTALL'), happening)
 }
