@@ -4,12 +4,20 @@ import { keeps } from './lib/bench.ts'
 import { openFolder } from './lib/folder.ts'
 import { line, machine, type Result, table } from './lib/report.ts'
 import { exportBench } from './suites/export.ts'
+import { intakeBench } from './suites/intake.ts'
 import { latencyBench } from './suites/latency.ts'
 import { limitsBench } from './suites/limits.ts'
 import { overheadBench } from './suites/overhead.ts'
 import { portalsBench } from './suites/portals.ts'
 
-const BENCHES: readonly Bench[] = [limitsBench, overheadBench, exportBench, latencyBench, portalsBench]
+const BENCHES: readonly Bench[] = [
+  limitsBench,
+  overheadBench,
+  exportBench,
+  latencyBench,
+  portalsBench,
+  intakeBench,
+]
 
 const { values, positionals } = parseArgs({
   allowPositionals: true,

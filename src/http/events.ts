@@ -2,8 +2,9 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { EVENTS_PATH } from '../bridge/events/handler-url.ts'
 import type { EventIntake } from '../bridge/events/intake.ts'
 import { refuseEvent } from '../bridge/events/refusals.ts'
+import { CommandError } from '../model/errors.ts'
 import { formError, formOf, type InstallRoutes, takeForms } from './install.ts'
-import { refusal } from './problems.ts'
+import { problemOf, refusal } from './problems.ts'
 
 /** What the route of events works with. */
 export interface EventRoutes {
@@ -48,8 +49,13 @@ export function addEventRoute(server: FastifyInstance, routes: EventRoutes): voi
     )
     scope.setErrorHandler((error, request, reply) => {
       const mended = eventError(error)
-      if ((mended as { code?: unknown }).code === 'NOT_VERIFIED') return reply.code(403).send(FORGED)
-      return refuse(mended, request, reply)
+      if (!(mended instanceof CommandError)) return refuse(mended, request, reply)
+      // The intake has counted and logged it: ten thousand refusals are one line.
+      const { status, headers: more, body } = problemOf(mended)
+      return reply
+        .code(status)
+        .headers(more)
+        .send(mended.code === 'NOT_VERIFIED' ? FORGED : body)
     })
     scope.get(EVENTS_PATH, async (_request, reply) => reply.type('text/plain; charset=utf-8').send(ABOUT))
     const times = new WeakMap<FastifyRequest, number>()

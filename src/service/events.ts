@@ -1,12 +1,15 @@
 import { createEventIntake, type EventIntake, type EventIntakeOptions } from '../bridge/events/intake.ts'
 import type { OfflinePumps } from '../bridge/events/offline/pumps.ts'
 import { createEventOutlet, type EventOutlet, eventTopology } from '../bridge/events/outlet.ts'
+import type { PushSupervisor } from '../bridge/events/push/supervisor.ts'
 import { createDurableOutlet } from '../bridge/events/spool.ts'
 import { createEventVerifier } from '../bridge/events/verify.ts'
 import type { Installs } from '../bridge/installs/installs.ts'
+import { createRefusalLog } from '../bridge/installs/refusals.ts'
 import { eventRecords } from '../stores/events.ts'
 import type { Foundation } from './foundation.ts'
 import { createOfflinePart } from './offline.ts'
+import { createPushPart } from './push.ts'
 
 /** The reverse road, as the other parts of the service see it. */
 export interface Events {
@@ -17,6 +20,8 @@ export interface Events {
   readonly forget: (memberId: string) => void
   /** Fetches what portals keep; idle where the settings say no. */
   readonly offline: OfflinePumps
+  /** Listens to push servers; idle where the settings say no. */
+  readonly push: PushSupervisor
   /** Events that wait in the store for the broker. */
   readonly spool: () => { readonly count: number; readonly ageMs: number }
   /** Makes the exchange and begins to fetch, to listen and to drain. Waits for a broker that is away. */
@@ -50,6 +55,10 @@ export function createEvents(
   })
   closing.push(() => durable.close())
   const offline = createOfflinePart(base, outlet)
+  const push = createPushPart(base, outlet, {
+    onOffline: ({ memberId, clientId }) => offline.nudge(memberId, clientId),
+    onGap: ({ memberId }) => hooks.onLost?.(memberId),
+  })
   const intake = createEventIntake({
     onOfflineNudge: offline.nudge,
     ...hooks,
@@ -59,6 +68,7 @@ export function createEvents(
     now,
     newId,
     withRaw,
+    onRefused: createRefusalLog(log, now, 'event.refused'),
     onTaken(result, ms, event) {
       metrics.eventReceived(result, event === undefined ? undefined : ms)
       if (event !== undefined && logger.isLevelEnabled('debug'))
@@ -69,12 +79,17 @@ export function createEvents(
     outlet,
     intake,
     offline,
+    push,
     spool: () => durable.waiting(),
-    forget: (memberId) => verifier.forget(memberId),
+    forget(memberId) {
+      verifier.forget(memberId)
+      push.look()
+    },
     async start() {
       await unlessStopped(broker.declare(eventTopology(exchange, config.topology)))
       await durable.start()
       if (config.events.enabled && config.events.offline.enabled) offline.start()
+      if (config.events.push.enabled) push.start()
     },
   }
 }

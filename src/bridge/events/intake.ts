@@ -50,7 +50,7 @@ export interface EventIntakeOptions {
   readonly installs: Pick<Installs, 'takeEvent'>
   readonly now: () => number
   readonly newId: () => string
-  /** Requests in hand at most; 2000. */
+  /** Requests in hand at most; 10,000. */
   readonly mostAtOnce?: number
   /** Add the fields as they were posted, without tokens; false. */
   readonly withRaw?: boolean
@@ -60,6 +60,8 @@ export interface EventIntakeOptions {
   readonly onProven?: (from: Proven, form: JsonObject) => void
   /** An event of this portal is gone: portals do not repeat them. */
   readonly onLost?: (memberId: string) => void
+  /** A request was turned away, with the code of its error; for a log that does not repeat itself. */
+  readonly onRefused?: (way: string, code: string) => void
   /** A request ended; `ms` since its arrival. */
   readonly onTaken: (result: Taken, ms: number, event: PortalEvent | undefined) => void
 }
@@ -75,7 +77,7 @@ const MOST_REMEMBERED = 100_000
 
 /** The intake over an outlet; does no I/O by itself. */
 export function createEventIntake(options: EventIntakeOptions): EventIntake {
-  const { verifier, outlet, installs, now, mostAtOnce = 2000 } = options
+  const { verifier, outlet, installs, now, mostAtOnce = 10_000 } = options
   const recent = createRecent({ windowMs: SAME_WITHIN_MS, most: MOST_REMEMBERED, now })
   let inHand = 0
 
@@ -134,7 +136,9 @@ export function createEventIntake(options: EventIntakeOptions): EventIntake {
         const { result, event } = await take(request)
         options.onTaken(result, now() - request.receivedAt, event)
       } catch (error) {
-        options.onTaken(resultOf(error), now() - request.receivedAt, undefined)
+        const result = resultOf(error)
+        options.onTaken(result, now() - request.receivedAt, undefined)
+        options.onRefused?.(result, error instanceof BridgeError ? error.code : 'INTERNAL_ERROR')
         throw error instanceof StoreError ? refuseEvent('NOT_KEPT', error) : error
       } finally {
         inHand -= 1

@@ -32,7 +32,7 @@ export interface DurableOutletOptions {
   /** This process; different for each. */
   readonly owner: string
   readonly now: () => number
-  /** How long the broker's confirmation is awaited, from the arrival of the event; 250. */
+  /** How long the broker may confirm nothing at all before events go to the store; 250. Four times as long for one event. */
   readonly budgetMs?: number
   /** How often the store is looked at for events that wait; 500. */
   readonly pollMs?: number
@@ -60,7 +60,7 @@ const HOLD_MS = 200
  * | they go | while |
  * | --- | --- |
  * | to the broker | it takes messages, and nothing of the portal waits in the store |
- * | to the store, behind those that wait | otherwise; and when the broker has not confirmed within the budget |
+ * | to the store, behind those that wait | otherwise; and when the broker has confirmed nothing for the budget |
  *
  * Back to the first: what waits is published in order, then new events are held for a moment, the rest is published,
  * and they go on directly. A publication that is confirmed after its event went to the store takes it out again.
@@ -75,6 +75,7 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
     return events.map(() => undefined)
   })
   const pause = { until: 0, ms: PAUSE_MS }
+  let confirmedAt = 0
   let started = false
   let closed = false
   let held: Promise<void> | undefined
@@ -91,15 +92,9 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
     if (held !== undefined) await held
     if (!takes() || behind.has(event.memberId)) return toStore(event)
     const publication = outlet.publish(event)
-    const left = Math.max(1, event.receivedAt + budgetMs - now())
-    const outcome = await Promise.race([
-      publication.then(
-        () => 'confirmed' as const,
-        (error: unknown) => error,
-      ),
-      sleep(left, 'late' as const, { ref: false }),
-    ])
+    const outcome = await inTime(publication, () => leftFor(event))
     if (outcome === 'confirmed') {
+      confirmedAt = now()
       pause.ms = PAUSE_MS
       return 'published'
     }
@@ -110,6 +105,12 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
     const kept = toStore(event)
     if (outcome === 'late') watchLate(event, publication, kept)
     return kept
+  }
+
+  /** A broker that is busy is better waited for: the store would only add to its work. One that is silent is not. */
+  function leftFor({ receivedAt }: PortalEvent): number {
+    const silent = Math.max(receivedAt, confirmedAt) + budgetMs
+    return Math.min(silent, receivedAt + MOST_BUDGETS * budgetMs) - now()
   }
 
   function rest(): void {
@@ -157,7 +158,17 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
     for (const member of members) if (!behind.has(member)) behind.set(member, { appending: 0, appended: 0 })
   }
 
-  const drain = (): Promise<'empty' | 'stopped'> =>
+  let draining: Promise<'empty' | 'stopped'> | undefined
+
+  /** One at a time, or the same events would be published twice. */
+  function drain(): Promise<'empty' | 'stopped'> {
+    draining ??= drainOnce().finally(() => {
+      draining = undefined
+    })
+    return draining
+  }
+
+  const drainOnce = (): Promise<'empty' | 'stopped'> =>
     drainSpool({
       store,
       publish: (event) => outlet.publish(event),
@@ -198,6 +209,7 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
     if (!(await store.lease(owner, LEASE_MS))) return
     const count = behind.size
     if ((await drain()) === 'empty') await switchBack()
+    await draining
     if (behind.size > 0) return
     size = { count: 0 }
     log('event.drained', { portals: count })
@@ -234,3 +246,34 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
 }
 
 const LEASE_MS = 15_000
+
+/** Even what was slow to get here has this long. */
+const LEAST_MS = 20
+/** For one event, while the broker confirms others. */
+const MOST_BUDGETS = 4
+
+/** How a publication ended, or `late` when no time is left. What came in while this process was busy is in time. */
+function inTime(publication: Promise<void>, leftMs: () => number): Promise<unknown> {
+  return new Promise((resolve) => {
+    let timer: NodeJS.Timeout
+    const wait = (ms: number): void => {
+      timer = setTimeout(() => setImmediate(look), ms)
+    }
+    const look = (): void => {
+      const left = leftMs()
+      if (left > 0) wait(left)
+      else resolve('late')
+    }
+    wait(Math.max(LEAST_MS, leftMs()))
+    publication.then(
+      () => {
+        clearTimeout(timer)
+        resolve('confirmed')
+      },
+      (error: unknown) => {
+        clearTimeout(timer)
+        resolve(error)
+      },
+    )
+  })
+}

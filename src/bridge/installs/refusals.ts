@@ -137,6 +137,7 @@ export function refuseInstall(code: InstallRefusal, cause?: unknown): CommandErr
 export function createRefusalLog(
   log: (event: string, fields: Readonly<Record<string, unknown>>) => void,
   now: () => number,
+  name = 'install.refused',
 ): (way: string, reason: string) => void {
   const seen = new Map<string, { count: number; logged: number; at: number }>()
   return (way, reason) => {
@@ -146,7 +147,7 @@ export function createRefusalLog(
     known.count += 1
     if (now() - known.at < LOG_EVERY_MS) return
     known.at = now()
-    log('install.refused', { way, reason, count: known.count, since_last_line: known.count - known.logged })
+    log(name, { way, reason, count: known.count, since_last_line: known.count - known.logged })
     known.logged = known.count
   }
 }
