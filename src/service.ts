@@ -10,6 +10,7 @@ import { readiness } from './http/readiness.ts'
 import { createHttpServer } from './http/server.ts'
 import { maskSecrets, maskWebhook } from './model/webhook.ts'
 import { serveCommands } from './service/commands.ts'
+import { underConnector } from './service/connector.ts'
 import { createDeadLetterPart } from './service/dead-letters.ts'
 import { createEvents, type Events } from './service/events.ts'
 import {
@@ -83,6 +84,7 @@ async function start(
   logger.info(summary(config, chosen, store, opened.secrets.active), 'service.starting')
 
   const base = await openPortals(opened)
+  const speaking = underConnector(base)
   const dead = createDeadLetterPart(base)
   const remembering = ledgerQueries(store)
   const ledger = createLedger(remembering.store, base.now)
@@ -111,7 +113,7 @@ async function start(
     maxBodyBytes: config.maxBodyBytes,
     ...(config.adminToken === undefined ? {} : { adminToken: config.adminToken }),
     commands: createDoor({
-      ...base,
+      ...speaking,
       quietMs: config.quietMs,
       ledger,
       contract: createNativeContract({ maxBodyBytes: config.maxBodyBytes }),
@@ -132,7 +134,7 @@ async function start(
   const { url } = await http.listen()
   logger.info({ url }, 'service.listening')
   if (config.events.enabled) await events.start()
-  const served = await serveCommands(base, chosen, ledger)
+  const served = await serveCommands(speaking, chosen, ledger)
   consumer = served
   dead.start(chosen.deadQueue)
   logger.info({ url, queue: chosen.commandQueue }, 'service.ready')

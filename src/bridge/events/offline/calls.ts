@@ -69,6 +69,7 @@ function ofProcess(processId: string, messageIds: readonly string[]): JsonObject
   return { process_id: processId, message_id: [...messageIds] }
 }
 
+/** Portals look for the connector beside the commands of a batch (`withConnector`), or here: it stands in both places. */
 function call(method: string, params: JsonObject, connector: string): LaneCall {
   return { method, params: connector === '' ? params : { ...params, auth_connector: connector } }
 }

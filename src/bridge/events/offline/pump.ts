@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BridgeError, StoreError } from '../../../model/errors.ts'
+import { withConnector } from '../../auth-connector.ts'
 import type { Portals } from '../../portals.ts'
 import type { EventOutlet } from '../outlet.ts'
 import { DeletingDrain } from './delete.ts'
@@ -203,7 +204,8 @@ function drainParts(pump: OfflinePump, parts: PumpParts, { lost, stop }: VisitSi
     log: (event, fields) => log(event, { memberId, clientId, connector, ...fields }),
     async submit(calls, { priority, last }) {
       try {
-        const { lane, credential } = await portals.find(wish)
+        const { lane, credential: plain } = await portals.find(wish)
+        const credential = withConnector(plain, connector)
         const until =
           last === true ? { signal: lost, deadlineMs: LAST_MS } : { signal: either, deadlineMs: CALL_MS }
         const options = { priority, source: 'offline', credential, ...until }
