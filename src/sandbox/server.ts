@@ -52,10 +52,11 @@ export async function createSandbox(options: SandboxOptions = {}): Promise<Sandb
   const url = addressOf(listener.port)
   const oauthUrl = addressOf((oauthListener ?? listener).port)
   const authority = new Authority(settings, now, { url: oauthUrl, shared: oauthListener === undefined })
-  const sender = new EventSender(settings.switches, { now, elapsedMs: () => performance.now() })
+  const nodes = new NodeLists()
+  const clocks = { now, elapsedMs: () => performance.now() }
+  const sender = new EventSender(settings.switches, clocks, () => nodes.from)
   const portals = new Portals(settings, now, { authority, sender }, url)
   const faults = new FaultScript()
-  const nodes = new NodeLists()
   const pages = { authority, sender, frames: new FrameSessions() }
   const controls: Controls = {
     stats: (portal, withLog = false) => portals.find(portal).stats(faults.acted, withLog),

@@ -1,6 +1,6 @@
 import { describe, expect, it } from 'vitest'
 import { openBound } from './application.ts'
-import { send } from './ask.ts'
+import { open, send } from './ask.ts'
 import { openReceiver } from './receiver.ts'
 
 const ADD = { do: 'add', entity: 'deal' } as const
@@ -150,7 +150,8 @@ describe('the log of events', () => {
   })
 
   it('keeps the latest ten thousand', async () => {
-    const { sandbox } = await openBound(['ONCRMDEALADD'], { switches: { eventDelayMs: 600_000 } })
+    const sandbox = await open({ switches: { eventDelayMs: 600_000 } })
+    sandbox.addOutgoingWebhook({ url: 'https://x.example/', events: ['ONCRMDEALADD'] })
     await sandbox.changeData({ ...ADD, count: 10_003, wait: false })
     const log = sandbox.events()
     expect(log).toHaveLength(10_000)

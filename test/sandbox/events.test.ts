@@ -172,6 +172,14 @@ describe('the auth of an event', () => {
     ])
   })
 
+  it('has no tokens in an event that never brings any', async () => {
+    const { sandbox, app, call } = await openApplication()
+    const handler = `${app.url}handler`
+    await call('event.bind', { event: 'ONAPPMETHODCONFIRM', handler, auth_type: 1 })
+    await sandbox.changeData({ do: 'raise', event: 'ONAPPMETHODCONFIRM', data: { METHOD: 'x' } })
+    expect(app.received[0]?.form.auth).not.toHaveProperty('access_token')
+  })
+
   it.each([
     ['some', 'ONCRMDEALUPDATE', false],
     ['some', 'ONCALENDARENTRYADD', true],

@@ -9,6 +9,8 @@ export interface Received {
   readonly method: string
   readonly url: URL
   readonly contentType: string
+  /** The address it came from. */
+  readonly source: string
   readonly text: string
   /** The form, its brackets made into objects. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into forms of any shape
@@ -54,6 +56,7 @@ async function read(request: IncomingMessage, base: string): Promise<Received> {
     method: request.method ?? '',
     url: new URL(request.url ?? '/', base),
     contentType: request.headers['content-type'] ?? '',
+    source: request.socket.remoteAddress ?? '',
     text,
     form: parse(text),
   }

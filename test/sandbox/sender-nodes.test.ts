@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest'
+import { openBound } from './application.ts'
 import { open, send } from './ask.ts'
 
 // https://apidocs.bitrix24.com/settings/cloud-and-on-premise/network-access.html
@@ -20,5 +21,14 @@ describe('the lists of addresses that events come from', () => {
     expect((await send(`${sandbox.url}/webhook/other.json`)).status).toBe(404)
     const wrong = await send(`${sandbox.url}/__sandbox/nodes`, { body: '{"app":"127.0.0.1"}' })
     expect([wrong.status, wrong.body.error_description]).toEqual([400, 'nodes are lists of addresses'])
+  })
+
+  it('can be played: requests leave from the address that is told', async () => {
+    const { sandbox, app } = await openBound(['ONCRMDEALADD'])
+    await sandbox.changeData({ do: 'add', entity: 'deal' })
+    sandbox.setNodes({ from: '127.0.0.7' })
+    await sandbox.changeData({ do: 'add', entity: 'deal' })
+    expect(app.received.map(({ source }) => source)).toEqual(['127.0.0.1', '127.0.0.7'])
+    expect(() => sandbox.setNodes({ from: 'x' })).toThrow('from is an address of this machine')
   })
 })

@@ -23,6 +23,9 @@ export interface EventParts {
   readonly sender: EventSender
 }
 
+/** Events that never bring tokens, whoever is behind them. */
+const WITHOUT_TOKENS: readonly string[] = ['ONAPPUNINSTALL', 'ONAPPMETHODCONFIRM']
+
 /** A token that an event brought may cause this many rounds of event, call, event. */
 export const ROUNDS = 7
 
@@ -46,7 +49,8 @@ export function raise(
   const bound = handlers.filter(({ event, offline }) => event === happening.event && !offline)
   return Promise.all(
     bound.map(({ id, url, userId }) => {
-      const caller = userId === 0 ? happening.userId : userId
+      const user = userId === 0 ? happening.userId : userId
+      const caller = WITHOUT_TOKENS.includes(happening.event) ? undefined : user
       const who = { rounds: happening.rounds, withRefreshToken, ...(caller && { userId: caller }) }
       return post(parts, portal, { id, url }, happening, authOf(authority, installation, who))
     }),

@@ -76,7 +76,8 @@ export class Installations {
       installed,
       paid: true,
       handlers: [],
-      offline: new OfflineQueue(this.#portal.queueHabits),
+      offline:
+        this.#byClient.get(application.clientId)?.offline ?? new OfflineQueue(this.#portal.queueHabits),
       registered: noRegistrations(),
     }
     this.#byClient.set(application.clientId, installation)

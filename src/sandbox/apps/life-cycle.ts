@@ -77,7 +77,7 @@ export async function uninstall(
   const { portal, handlers } = installation
   parts.authority.grants.kill(installation)
   portal.installations.remove(installation)
-  return raise(parts, { ...installation, paid: true }, handlers.map(asCausedBySystem), {
+  return raise(parts, { ...installation, paid: true }, handlers, {
     event: 'ONAPPUNINSTALL',
     data: { LANGUAGE_ID: LANGUAGE, CLEAN: clean ? 1 : 0 },
   })
@@ -107,8 +107,4 @@ function withOwnHandler(installation: Installation, event: string): EventHandler
     connector: '',
   }
   return [...handlers, own]
-}
-
-function asCausedBySystem(handler: EventHandler): EventHandler {
-  return { ...handler, userId: 0 }
 }

@@ -71,9 +71,11 @@ export class EventSender {
   readonly #underWay = new Set<ClientRequest>()
   readonly #http: HttpAgent
   readonly #https: HttpsAgent
+  readonly #localAddress: () => string | undefined
   #closed = false
 
-  constructor(habits: SendingHabits, clocks: SenderClocks) {
+  constructor(habits: SendingHabits, clocks: SenderClocks, localAddress: () => string | undefined) {
+    this.#localAddress = localAddress
     this.#habits = habits
     this.#clocks = clocks
     this.slow = new SlowHandlers(habits)
@@ -141,9 +143,10 @@ export class EventSender {
       'Content-Length': Buffer.byteLength(form),
       'User-Agent': 'Bitrix24 Webhook Engine',
     }
+    const options = { method: 'POST', headers, localAddress: this.#localAddress() }
     const request = url.startsWith('https:')
-      ? requestHttps(url, { method: 'POST', headers, agent: this.#https })
-      : requestHttp(url, { method: 'POST', headers, agent: this.#http })
+      ? requestHttps(url, { ...options, agent: this.#https })
+      : requestHttp(url, { ...options, agent: this.#http })
     this.#underWay.add(request)
     let startMs = this.#clocks.elapsedMs()
     let timer: NodeJS.Timeout | undefined
