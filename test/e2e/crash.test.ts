@@ -5,6 +5,8 @@ import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { openStore } from '../../src/stores/open.ts'
+import { listLetters } from '../../src/stores/queries/dead-letters.ts'
 import { eventually } from '../conformance/broker.ts'
 import { addDeal, type Bench, BROKERS, openBench } from '../support/bridge.ts'
 
@@ -102,6 +104,36 @@ for (const { name, kind, skip } of BROKERS) {
       }
       expect(output + last.output()).not.toContain('s3cr3t')
       await bench.account({ twice: true })
+    }, 60_000)
+
+    it('killed again and again while it sets commands aside keeps each as one dead letter', async () => {
+      const bench = await open({ BRIDGE_DEAD_LETTERS: 'store' })
+      const sent = new Set<string>()
+      for (let kill = 0; kill < 4; kill++) {
+        for (let i = 0; i < 60; i++) sent.add(await bench.send(`not json ${kill} ${i}`))
+        const service = await run(bench)
+        // Somewhere between reply, dead letter queue, store and acknowledgement, each time elsewhere.
+        await sleep(20 + kill * 40)
+        service.child.kill('SIGKILL')
+        await service.exit
+      }
+      const last = await run(bench)
+      await eventually(async () => {
+        for (const queue of [bench.commandQueue, bench.deadQueue])
+          expect(await bench.tool.queueInfo(queue)).toMatchObject({ messages: 0 })
+      }, 25_000)
+      await eventually(
+        () => expect([...sent].filter((id) => bench.repliesTo(id).length === 0)).toEqual([]),
+        25_000,
+      )
+      last.child.kill('SIGTERM')
+      expect(await last.exit).toEqual([0, null])
+      const store = await openStore(bench.env.BRIDGE_STORE ?? '', { now: Date.now, exclusive: false })
+      const { letters } = await listLetters(store.db, {}, { limit: 1000 })
+      await store.close()
+      const kept = letters.map(({ messageId }) => messageId)
+      expect(kept).toHaveLength(sent.size)
+      expect(new Set(kept)).toEqual(sent)
     }, 60_000)
 
     it('drains on SIGTERM: exit 0, what was not sent is back on the queue, each command has one reply', async () => {

@@ -26,12 +26,12 @@ export const LETTER_REFUSALS = {
   LETTER_UNSURE: {
     status: 409,
     description: 'The portal may have carried this command out; sent again it could happen twice.',
-    hint: 'Look in Bitrix24. If it did not happen, retry it under a new id; if it did, drop the letter.',
+    hint: 'Look in Bitrix24. If it did not happen, retry it under a new id (--new-id, new_id); if it did, drop the letter.',
   },
   LETTER_WITHOUT_QUEUE: {
     status: 409,
     description: 'Nobody knows from which queue this message came.',
-    hint: 'Name the queue where it is to go.',
+    hint: 'Name the queue where it is to go (--to-queue, queue).',
   },
   LETTER_BUSY: {
     status: 409,
