@@ -18,7 +18,7 @@ const MAIN = join(CHECKOUT, 'dist', 'cli', 'main.js')
 const TSC = join(ROOT, 'node_modules', '.bin', 'tsc')
 /** The webhook that pages name; the tests put the sandbox's in its place. */
 const EXAMPLE_WEBHOOK = 'https://example.bitrix24.com/rest/1/abc123def456/'
-const PROGRAM_PAGES = ['README.md', 'docs/library.md', 'docs/sandbox.md']
+const PROGRAM_PAGES = ['README.md', 'docs/library.md', 'docs/sandbox.md', 'docs/sandbox-handlers.md']
 
 beforeAll(() => {
   mkdirSync(CHECKOUT, { recursive: true })

@@ -1,4 +1,5 @@
 import { BX24_SCRIPT } from './apps/bx24-script.ts'
+import { pullFromDesk } from './apps/desk.ts'
 import { applicationPage, type PageParts } from './apps/pages.ts'
 import { type Controls, control } from './control.ts'
 import { type Ending, ended, underFaults } from './endings.ts'
@@ -50,6 +51,8 @@ export function routePortal(parts: Parts, incoming: Incoming): Ending | Promise<
     return ended(htmlAnswer(302, `${portal.url}${target}`))
   if (/^\/oauth\/authorize\/?$/.test(path))
     return ended(answerAuthorize(parts.authority, portal, paramsOf(incoming)))
+  if (path === '/apps/trigger')
+    return pullFromDesk(parts, portal, incoming.body.toString()).then((answer) => ended(answer))
   if (path.startsWith('/apps/'))
     return ended(applicationPage(parts, portal, { path, query, body: incoming.body.toString() }))
   if (path === POLLING_PATH && incoming.method === 'GET')

@@ -3,11 +3,13 @@ import { errorPage, escapeHtml, hiddenFields, page } from '../html.ts'
 import { ACCESS_SECONDS } from '../oauth/grants.ts'
 import type { Portal } from '../portal.ts'
 import { type HttpAnswer, htmlAnswer, plainAnswer } from '../respond.ts'
+import { deskPage } from './desk.ts'
 import type { EventParts } from './events.ts'
 import { type FrameSession, type FrameSessions, MAIN_PAGE, type Placement } from './frame.ts'
 import type { Installation } from './installations.ts'
 import { finish, install } from './life-cycle.ts'
-import { placeAt, placesOf } from './places.ts'
+import { placeButtons } from './place-buttons.ts'
+import { placeAt } from './places.ts'
 import { PORTAL_SCRIPT } from './portal-script.ts'
 
 /** What the pages need of the sandbox. */
@@ -29,6 +31,7 @@ export interface PageRequest {
  * | --- | --- |
  * | `GET /apps/install?client_id=` | puts the application on the portal and opens its installer or its page |
  * | `GET /apps/open?client_id=[&placement=&options=&handler=&guest=1]` | opens its page; the installer while installing goes on |
+ * | `GET /apps/desk?client_id=` | what it has registered, with a button for each |
  * | `POST /apps/session` | what the page's script asks on behalf of the frame |
  */
 export function applicationPage(parts: PageParts, portal: Portal, request: PageRequest): HttpAnswer {
@@ -40,11 +43,12 @@ export function applicationPage(parts: PageParts, portal: Portal, request: PageR
   if (portal.data.user.get(userId) === undefined) return errorPage('The portal has no such user.', 404)
   if (request.path === '/apps/install') {
     void install(parts, portal, application, userId)
-  } else if (request.path !== '/apps/open') {
+  } else if (!['/apps/open', '/apps/desk'].includes(request.path)) {
     return htmlAnswer(404)
   }
   const installation = portal.installations.find(application.clientId)
   if (installation === undefined) return errorPage('The application is not installed on this portal.', 404)
+  if (request.path === '/apps/desk') return deskPage(portal, installation)
   const placement = placementOf(asked, installation, `${request.path}?${request.query}`)
   const guest = asked.get('guest') === '1'
   const session = parts.frames.open(parts.authority, installation, { userId, placement, guest })
@@ -72,18 +76,6 @@ function placementOf(asked: URLSearchParams, installation: Installation, uri: st
     options: isBound && isNamed ? JSON.stringify({ ...options, URI: uri }) : given,
     ...(handler !== undefined && { handler }),
   }
-}
-
-/** A button for each place where the application has a page. */
-function placeButtons(installation: Installation): string {
-  const buttons = placesOf(installation).map(({ code, handler, title }) => {
-    const fields = { client_id: installation.application.clientId, placement: code, handler, options: '{}' }
-    return `<form method="get" action="/apps/open">
-${hiddenFields(fields)}
-<button>${escapeHtml(code)}: ${escapeHtml(title)}</button>
-</form>`
-  })
-  return buttons.length === 0 ? '' : `<nav aria-label="Placements">\n${buttons.join('\n')}\n</nav>`
 }
 
 function framePage(session: FrameSession): HttpAnswer {

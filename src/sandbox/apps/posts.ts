@@ -22,5 +22,7 @@ export async function post(
   { portal }: Pick<Installation, 'portal'>,
   { kind, url, form }: Post,
 ): Promise<Delivery[]> {
-  return [await sender.send({ event: kind, url, form: encodeForm(form) }, portal.tally.events)]
+  const encoded = encodeForm(form, portal.settings.switches.nullInEvents)
+  const outgoing = { event: kind, url, form: encoded, memberId: portal.memberId }
+  return [await sender.send(outgoing, portal.tally.events)]
 }
