@@ -6,7 +6,13 @@ import { errorAnswer, type HttpAnswer, htmlAnswer } from './respond.ts'
 
 /** How a request ends: with an answer after a while, with a reset connection, never, or as somebody else sees to. */
 export type Ending =
-  | { readonly kind: 'answer'; readonly answer: HttpAnswer; readonly delayMs: number }
+  | {
+      readonly kind: 'answer'
+      readonly answer: HttpAnswer
+      readonly delayMs: number
+      /** Done when the caller has gone before the answer was written. */
+      readonly ifLost?: () => void
+    }
   | { readonly kind: 'reset' }
   | { readonly kind: 'hang' }
   | { readonly kind: 'held'; readonly by: (response: ServerResponse) => void }

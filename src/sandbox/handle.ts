@@ -34,7 +34,10 @@ export function handle(portal: Portal, faults: FaultScript, arrival: Arrival): E
     if (spoiled !== undefined && !runsFirst(spoiled)) throw new Interruption(spoiled)
     const { ending, answer, exchange } = serve(portal, faults, address, arrival)
     const seen = spoiled === undefined ? ending : spoil(ending, spoiled, portal.settings.cutMs)
-    if (seen.kind !== 'answer' || seen.answer !== answer) loseAnswer(exchange)
+    if (exchange.ifLost.length === 0) return seen
+    if (seen.kind === 'answer' && seen.answer === answer)
+      return { ...seen, ifLost: () => loseAnswer(exchange) }
+    loseAnswer(exchange)
     return seen
   } catch (error) {
     if (error instanceof Interruption) return interrupted(error.fault, portal.latencyMs)

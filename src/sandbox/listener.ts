@@ -151,6 +151,8 @@ function finish(request: IncomingMessage, response: ServerResponse, ending: Endi
     else request.socket.resetAndDestroy()
     return
   }
+  const { ifLost } = ending
+  if (ifLost !== undefined) response.once('close', () => response.writableFinished || ifLost())
   if (ending.delayMs <= 0) {
     write(response, ending.answer)
     return

@@ -29,6 +29,28 @@ describe('event.offline.get loses events', () => {
     expect(counts(bench)).toEqual({ queued: 1, cleared: 0, lost: 1 })
   })
 
+  it('when whoever asked has gone before the answer', async () => {
+    const bench = await openQueue()
+    await bench.change(7)
+    bench.sandbox.change({ latencyMs: 60_000 })
+    const giveUp = new AbortController()
+    const asked = fetch(`${bench.sandbox.url}/rest/event.offline.get?auth=${bench.token}`, giveUp)
+    await expect.poll(() => bench.sandbox.stats().commands['event.offline.get']).toBe(1)
+    giveUp.abort()
+    await expect(asked).rejects.toThrow()
+    await expect.poll(() => counts(bench)).toEqual({ queued: 1, cleared: 0, lost: 1 })
+  })
+
+  it('not when a list has shown them before', async () => {
+    const bench = await openQueue()
+    for (const id of [7, 8]) await bench.change(id)
+    expect(await bench.ids()).toEqual([1, 2])
+    await bench.change(8)
+    bench.sandbox.fault([{ kind: 'reset-after', match: { method: 'event.offline.get' } }])
+    await expect(bench.call('event.offline.get')).rejects.toThrow()
+    expect(counts(bench)).toEqual({ queued: 2, cleared: 1, lost: 1 })
+  })
+
   it('not when it only reserves: the batch is found in the list', async () => {
     const bench = await openQueue()
     await bench.change(7)

@@ -151,10 +151,18 @@ export class OfflineQueue {
     }
   }
 
-  /** An answer that showed these rows never arrived; those cleared by the same request are lost. */
-  unshow(rows: readonly OfflineRow[], cleared: readonly OfflineRow[]): void {
-    for (const row of rows) row.shown = false
-    const lost = cleared.filter((row) => rows.includes(row)).length
+  /** Notes that rows stand in an answer, and gives those that stood in none before. */
+  show(rows: readonly OfflineRow[]): OfflineRow[] {
+    const first = rows.filter((row) => !row.shown)
+    for (const row of first) row.shown = true
+    return first
+  }
+
+  /** The answer that showed these rows first never arrived; those cleared by the same request are lost. */
+  unshow(first: readonly OfflineRow[], cleared: readonly OfflineRow[]): void {
+    for (const row of first) row.shown = false
+    const gone = new Set(cleared)
+    const lost = first.filter((row) => gone.has(row)).length
     this.counts.cleared -= lost
     this.counts.lost += lost
   }

@@ -45,9 +45,9 @@ function get(call: Call): Answer {
   })
   const processId = given ?? randomBytes(16).toString('hex')
   if (given === undefined) queue.reserve(rows, processId)
-  for (const row of rows) row.shown = true
+  const first = queue.show(rows)
   const cleared = clears && rows.length > 0 ? queue.clear(processId, connector) : []
-  call.exchange.ifLost.push(() => queue.unshow(rows, cleared))
+  call.exchange.ifLost.push(() => queue.unshow(first, cleared))
   return { result: { process_id: clears ? (given ?? null) : processId, events: rows.map(shown) } }
 }
 
@@ -88,7 +88,10 @@ function list(call: Call): Answer {
   rows.sort(order ?? ((a, b) => a.id - b.id))
   const start = Math.max(0, Math.floor(parseStart(call.params.start) / PAGE_SIZE) * PAGE_SIZE)
   const next = start + PAGE_SIZE
-  const result = rows.slice(start, next).map((row): Json => {
+  const page = rows.slice(start, next)
+  const first = queue.show(page)
+  call.exchange.ifLost.push(() => queue.unshow(first, []))
+  const result = page.map((row): Json => {
     return { ...shown(row), PROCESS_ID: row.processId, ERROR: row.failed ? '1' : '0' }
   })
   return { result, total: rows.length, ...(next < rows.length ? { next } : {}) }
