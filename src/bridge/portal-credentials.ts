@@ -15,6 +15,11 @@ export interface PortalStore {
   /** Stored webhooks of a member id or of a domain. */
   webhooks(portal: string): Promise<readonly StoredWebhook[]>
   webhookUrl(id: string): Promise<string | undefined>
+  /** An access token that an event brought of a user who has no pair, while it lives. */
+  accessOf?(
+    whose: { readonly memberId: string; readonly clientId?: string; readonly userId: string },
+    now: number,
+  ): Promise<(TokenKey & { readonly accessToken: string }) | undefined>
   /** Keeps the new address of a portal that has moved. */
   save(portal: Portal, now: number): Promise<void>
 }
@@ -44,7 +49,12 @@ type Candidate = { readonly userId: string; readonly createdAt: number } & (
  */
 export async function chooseCredential(
   store: PortalStore,
-  asked: { readonly name: string; readonly portal: KnownPortal | undefined; readonly wish: Wish },
+  asked: {
+    readonly name: string
+    readonly portal: KnownPortal | undefined
+    readonly wish: Wish
+    readonly now: number
+  },
   credentialFor: (portal: KnownPortal, key: TokenKey) => Credential,
 ): Promise<Credential | undefined> {
   const { name, portal, wish } = asked
@@ -52,7 +62,11 @@ export async function chooseCredential(
   if (portal === undefined && all.length === 0) return undefined
   const domain = portal?.domain ?? name
   const fitting = all.filter((one) => fits(one, wish))
-  if (fitting.length === 0) throw nobody(domain, wish, all.length > 0)
+  if (fitting.length === 0) {
+    const lent = portal && (await lentCredential(store, portal, wish, asked.now))
+    if (lent !== undefined) return lent
+    throw nobody(domain, wish, all.length > 0)
+  }
   const working = fitting.filter((one) => !('tokens' in one) || one.tokens.state === 'active')
   const chosen = working.sort((a, b) => a.createdAt - b.createdAt)[0]
   if (chosen === undefined) {
@@ -66,6 +80,26 @@ export async function chooseCredential(
   if ('tokens' in chosen) return credentialFor(portal as KnownPortal, chosen.tokens)
   const url = await store.webhookUrl(chosen.webhook)
   return url === undefined ? undefined : webhookCredential(parseWebhook(url))
+}
+
+/** For who is asked for by name only: the token ends within the hour, and nothing renews it. */
+async function lentCredential(
+  store: PortalStore,
+  { memberId, clientEndpoint }: KnownPortal,
+  { application, as }: Wish,
+  now: number,
+): Promise<Credential | undefined> {
+  if (as === undefined) return undefined
+  const whose = { memberId, userId: as, ...(application === undefined ? {} : { clientId: application }) }
+  const found = await store.accessOf?.(whose, now)
+  if (found === undefined) return undefined
+  const { origin, host, pathname } = new URL(clientEndpoint)
+  return {
+    origin,
+    domain: host,
+    key: `${found.clientId} ${as} ${memberId} lent`,
+    authorize: () => ({ base: pathname, params: { auth: found.accessToken } }),
+  }
 }
 
 /** The error for a portal that is not to be called now, or `undefined`. */

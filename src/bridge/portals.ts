@@ -79,7 +79,7 @@ export function createPortals(options: PortalsOptions): Portals {
     const known = (await store.portal(asked)) ?? (name === asked ? undefined : await store.portal(name))
     const halted = suspension(known, now())
     if (halted !== undefined) throw halted
-    const credential = await chooseCredential(store, { name, portal: known, wish }, credentialFor)
+    const credential = await chooseCredential(store, { name, portal: known, wish, now: now() }, credentialFor)
     if (credential === undefined) throw isMain(asked) ? nobody(name, wish, true) : unknown(asked, main)
     const limit = known?.limit === undefined ? undefined : parseRequestLimit(known.limit)
     return lanes.open(credential, {

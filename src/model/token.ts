@@ -41,7 +41,8 @@ export interface StoredTokens extends TokenState, Pick<TokenPair, 'accessToken' 
 /** A pair that is not in use: one that came too late to be stored, or a second chain that an event brought. */
 export interface SpareTokens extends TokenKey {
   readonly id: string
-  readonly source: 'orphan' | 'event'
+  /** `access`: an hour's token of a user who has no pair; see `docs/events.md`. */
+  readonly source: 'orphan' | 'event' | 'access'
   readonly accessToken: string
   readonly refreshToken?: string
   readonly expiresAt?: number

@@ -1,3 +1,4 @@
+import { createHarvest } from '../bridge/events/harvest.ts'
 import { createEventIntake, type EventIntake, type EventIntakeOptions } from '../bridge/events/intake.ts'
 import type { OfflinePumps } from '../bridge/events/offline/pumps.ts'
 import { createEventOutlet, type EventOutlet, eventTopology } from '../bridge/events/outlet.ts'
@@ -59,8 +60,13 @@ export function createEvents(
     onOffline: ({ memberId, clientId }) => offline.nudge(memberId, clientId),
     onGap: ({ memberId }) => hooks.onLost?.(memberId),
   })
+  const harvest = createHarvest({ store: records.tokens, now, log })
+  closing.push(() => harvest.close())
   const intake = createEventIntake({
     onOfflineNudge: offline.nudge,
+    // What was lost on this road may have been kept by the portal.
+    onLost: (memberId) => offline.nudge(memberId, undefined),
+    onProven: (from, form) => harvest.take(from, form),
     ...hooks,
     verifier,
     outlet: durable,

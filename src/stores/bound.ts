@@ -4,6 +4,7 @@ import type { TokenKey, TokenPair } from '../model/token.ts'
 import { maskSecrets } from '../model/webhook.ts'
 import { findApplication } from './queries/applications.ts'
 import * as dead from './queries/dead-letters.ts'
+import { findAccess } from './queries/event-tokens.ts'
 import { takeLease } from './queries/leases.ts'
 import * as ledger from './queries/ledger.ts'
 import { findPortal, listPortals, resumePortal, savePortal, suspendPortal } from './queries/portals.ts'
@@ -66,6 +67,10 @@ export function portalQueries({ db }: Store, secrets: Secrets) {
     tokens: (memberId: string) => tokens.listTokens(db, { memberId }),
     webhooks: (portal: string) => listWebhooks(db, { portal }),
     webhookUrl: (id: string) => findWebhookUrl(db, secrets, id),
+    accessOf: (
+      whose: { readonly memberId: string; readonly clientId?: string; readonly userId: string },
+      now: number,
+    ) => findAccess(db, secrets, whose, now),
     save: (portal: Portal, now: number) => savePortal(db, portal, now),
   }
 }

@@ -1,9 +1,12 @@
 import type { Kysely } from 'kysely'
 import type { PortalEvent } from '../model/event.ts'
+import type { TokenKey, TokenPair } from '../model/token.ts'
 import { applicationTokenFingerprint, listTokenFingerprints } from './queries/application-tokens.ts'
 import * as spool from './queries/event-spool.ts'
+import { dropOldAccess, hasPair } from './queries/event-tokens.ts'
 import { releaseOwnLease, takeLease } from './queries/leases.ts'
 import { findPortal } from './queries/portals.ts'
+import { keepSpare } from './queries/spare-tokens.ts'
 import type { StoreTables } from './schema.ts'
 import type { Secrets } from './secrets.ts'
 
@@ -24,6 +27,7 @@ export function eventRecords(db: Kysely<StoreTables>, secrets: Secrets, now: () 
         applicationTokenFingerprint(secrets, memberId, token),
       sign: (text: string) => secrets.fingerprint(text),
     },
+    tokens: eventTokenQueries(db, secrets),
     spool: {
       append: (events: readonly PortalEvent[]) => spool.appendToSpool(db, events, now()),
       oldest: (limit: number) => spool.oldestSpooled(db, limit),
@@ -35,5 +39,15 @@ export function eventRecords(db: Kysely<StoreTables>, secrets: Secrets, now: () 
         (await takeLease(db, { name: SPOOL_LEASE, owner, ttlMs })) !== undefined,
       release: (owner: string) => releaseOwnLease(db, SPOOL_LEASE, owner),
     },
+  }
+}
+
+/** The store for tokens that come with events. */
+function eventTokenQueries(db: Kysely<StoreTables>, secrets: Secrets) {
+  return {
+    hasPair: (key: TokenKey) => hasPair(db, key),
+    keep: (key: TokenKey, source: 'event' | 'access', pair: TokenPair, now: number) =>
+      keepSpare(db, secrets, key, { source, pair, now }),
+    dropOld: (now: number) => dropOldAccess(db, now),
   }
 }

@@ -23,6 +23,8 @@ export interface StoreTables {
   subscriptions: SubscriptionsTable
   event_spool: EventSpoolTable
   instances: InstancesTable
+  lane_queues: LaneQueuesTable
+  suspects: SuspectsTable
   event_cursors: EventCursorsTable
   offline_sources: OfflineSourcesTable
   offline_pumps: OfflinePumpsTable
@@ -128,7 +130,7 @@ export interface SpareTokensTable {
   member_id: string
   client_id: string
   user_id: string
-  source: 'orphan' | 'event'
+  source: 'orphan' | 'event' | 'access'
   /** Sealed, both. */
   access_token: string
   refresh_token: string | null
@@ -281,6 +283,20 @@ export interface SubscriptionsTable {
   base: string
   remembered: string
   applied_at: number
+}
+
+/** Queues that hold the backlog of one portal. */
+export interface LaneQueuesTable {
+  queue: string
+  domain: string
+  used_at: number
+}
+
+/** Messages that a process may have died of. */
+export interface SuspectsTable {
+  id: string
+  tries: number
+  seen_at: number
 }
 
 /** The embedded broker's tables; it states its needs itself, in `brokers/embedded/tables.ts`, and the two must match. */

@@ -1,5 +1,8 @@
 import { expect, it } from 'vitest'
-import { openEventBench, WEBHOOK_TOKEN } from '../support/events.ts'
+import { listSpares } from '../../src/stores/queries/spare-tokens.ts'
+import { findTokens } from '../../src/stores/queries/tokens.ts'
+import { eventually } from '../conformance/broker.ts'
+import { CLIENT_ID, openEventBench, WEBHOOK_TOKEN } from '../support/events.ts'
 
 it('publishes an event of an application once it is verified, without its tokens', async () => {
   const bench = await openEventBench()
@@ -64,4 +67,58 @@ it('accepts nothing of an application that was uninstalled', async () => {
   expect((await bench.post(gone)).status).toBe(200)
   expect((await bench.post({ ...event, ts: '3' })).status).toBe(403)
   expect((await bench.post(gone)).status).toBe(403)
+})
+
+it('keeps a refresh token of an event as a second chain, and never in the place of the one in use', async () => {
+  const bench = await openEventBench()
+  const { memberId } = bench
+  const key = { memberId, clientId: CLIENT_ID, userId: '1' }
+  const before = await findTokens(bench.store.db, bench.secrets, key)
+  const form = {
+    event: 'ONIMBOTMESSAGEADD',
+    'data[PARAMS][MESSAGE]': 'hello',
+    ts: '1727018926',
+    ...bench.auth({
+      'auth[access_token]': 'marked-event-access-0123456789',
+      'auth[refresh_token]': 'marked-event-refresh-0123456789',
+      'auth[expires_in]': '3600',
+      'auth[user_id]': '1',
+    }),
+  }
+  expect((await bench.post(form)).status).toBe(200)
+  const spares = () => listSpares(bench.store.db, bench.secrets, key)
+  await eventually(async () =>
+    expect(await spares()).toMatchObject([
+      { source: 'event', refreshToken: 'marked-event-refresh-0123456789' },
+    ]),
+  )
+  expect(await findTokens(bench.store.db, bench.secrets, key)).toEqual(before)
+  const [event] = await bench.events('ONIMBOTMESSAGEADD')
+  expect(event?.body).toMatchObject({ kind: 'bot', data: { PARAMS: { MESSAGE: 'hello' } } })
+})
+
+it('lends the access token of a user without a pair to commands in that name, and to no others', async () => {
+  const bench = await openEventBench()
+  const { token } = await bench.sandbox.app({ do: 'token', clientId: CLIENT_ID, userId: 2 })
+  const form = {
+    event: 'ONCRMDEALADD',
+    'data[FIELDS][ID]': '1',
+    ts: '1727018926',
+    ...bench.auth({ 'auth[access_token]': token?.access_token ?? '', 'auth[user_id]': '2' }),
+  }
+  const ask = async (body: unknown) => {
+    const answer = await fetch(`${bench.service.url}/v1/commands`, {
+      method: 'POST',
+      headers: { 'content-type': 'application/json' },
+      body: JSON.stringify(body),
+    })
+    return (await answer.json()) as { outcome?: string; result?: { ID?: string } }
+  }
+  const asTwo = { portal: bench.memberId, as: '2', method: 'profile' }
+  expect((await ask(asTwo)).outcome).not.toBe('done')
+  expect((await bench.post(form)).status).toBe(200)
+  await eventually(async () =>
+    expect(await ask(asTwo)).toMatchObject({ outcome: 'done', result: { ID: '2' } }),
+  )
+  expect(await ask({ portal: bench.memberId, method: 'profile' })).toMatchObject({ result: { ID: '1' } })
 })

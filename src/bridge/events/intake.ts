@@ -90,11 +90,12 @@ export function createEventIntake(options: EventIntakeOptions): EventIntake {
     if (seen.what !== 'happening' && seen.what !== 'nudge') throw refuseEvent('HAPPENING_UNKNOWN')
     const from = await verifier.verify(origin)
     if (from === undefined) throw refuseEvent('NOT_VERIFIED')
-    // Not before the answer: the tokens in the form are nobody's hurry.
+    if (seen.what === 'nudge') options.onOfflineNudge?.(from.memberId, from.clientId)
+    const outcome: Outcome =
+      seen.what === 'nudge' ? { result: 'nudge' } : await keep(request, form, from, seen)
+    // After the answer: nobody waits for the tokens in the form.
     setImmediate(() => options.onProven?.(from, form))
-    if (seen.what === 'happening') return keep(request, form, from, seen)
-    options.onOfflineNudge?.(from.memberId, from.clientId)
-    return { result: 'nudge' }
+    return outcome
   }
 
   /** What we know of the portal changes with these, so they have a road of their own, and are told to consumers after it. */

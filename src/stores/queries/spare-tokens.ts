@@ -7,7 +7,8 @@ import { keyColumns, openPair, pairColumns, tokenId } from './columns.ts'
 
 /**
  * Keeps a pair that is not in use: one that came too late to be stored (`orphan`; all are kept), or a second chain that
- * an event brought (`event`; the newest is kept).
+ * an event brought (`event`; the newest is kept). `access` stands for an access token that an event brought of a user who
+ * has no pair; the newest is kept too.
  */
 export async function keepSpare(
   db: Kysely<StoreTables>,
