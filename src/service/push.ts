@@ -1,12 +1,16 @@
 import type { EventOutlet } from '../bridge/events/outlet.ts'
 import type { PushKey } from '../bridge/events/push/event.ts'
-import { createPushSupervisor, type PushSupervisor } from '../bridge/events/push/supervisor.ts'
+import {
+  createPushSupervisor,
+  type PushSupervisor,
+  type PushSupervisorOptions,
+} from '../bridge/events/push/supervisor.ts'
 import { createPushClient } from '../client/push/client.ts'
 import { pushRecords } from '../stores/push.ts'
 import { certificates, type Foundation } from './foundation.ts'
 
-/** What others do about what push servers say. */
-export interface PushHooks {
+/** What others do about what push servers say, and how leases are held. */
+export interface PushHooks extends Pick<PushSupervisorOptions, 'leaseMs' | 'scanMs'> {
   /** Offline events wait, or may. */
   readonly onOffline: (key: PushKey) => void
   /** Something may have been lost. */

@@ -10,8 +10,8 @@ export interface Alarms<T> {
 
 /** A ring may be late by this, so that deadlines close to each other share one look at all of them. */
 const GRAIN_MS = 10
-/** The longest that `setTimeout` can. */
-const LONGEST_MS = 2 ** 31 - 1
+/** A clock that jumps, as after a machine was asleep, is noticed so soon. */
+const LONGEST_MS = 1000
 
 /**
  * Alarms for hundreds of items: moving one is free unless it becomes the first. A ring forgets the deadline before it

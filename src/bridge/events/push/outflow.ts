@@ -31,9 +31,13 @@ const LONGEST_PAUSE_MS = 15_000
 /** Codes of a broker that will never take this message, however often it is offered. */
 const NEVER = new Set(['MESSAGE_TOO_LARGE', 'MESSAGE_INVALID'])
 
+/** Messages that are offered before the first of them is confirmed. */
+const WINDOW = 50
+
 /**
- * The messages of one connection on their way to the broker: one after another, each confirmed before the next one, and
- * offered again for as long as the broker is away. The position passes a message when nothing more is to be done for it.
+ * The messages of one connection on their way to the broker: offered in order, fifty at a time, and again for as long as
+ * the broker is away. One that was refused among others which were taken comes after those. The position passes a
+ * message when nothing more is to be done for it and for all before it.
  */
 export class Outflow {
   readonly #options: OutflowOptions
@@ -97,12 +101,17 @@ export class Outflow {
   }
 
   async #run(): Promise<void> {
-    for (let message = this.#waiting[0]; message !== undefined; message = this.#waiting[0]) {
-      const fate = await this.#handle(message)
-      if (fate === undefined) break
-      if (this.#waiting[0] === message) this.#waiting.shift()
-      this.#position = advance(this.#position, message)
-      this.#options.onHandled(message, fate)
+    while (this.#waiting.length > 0) {
+      const window = this.#waiting.slice(0, WINDOW)
+      const fates = await Promise.all(window.map((message) => this.#handle(message)))
+      for (const [i, message] of window.entries()) {
+        const fate = fates[i]
+        if (fate === undefined) break
+        if (this.#waiting[0] === message) this.#waiting.shift()
+        this.#position = advance(this.#position, message)
+        this.#options.onHandled(message, fate)
+      }
+      if (this.#stop.signal.aborted) break
       if (this.#behind && this.#waiting.length === 0) {
         this.#behind = false
         this.#options.onBehind(false)
@@ -134,7 +143,8 @@ export class Outflow {
           log('push.refused', { code, event: event.event, key: event.key })
           return 'refused'
         }
-        if (pauseMs === FIRST_PAUSE_MS) log('push.unpublished', { code, key: event.key })
+        if (pauseMs === FIRST_PAUSE_MS && message === this.#waiting[0])
+          log('push.unpublished', { code, key: event.key })
       }
       await sleepUnless(this.#stop.signal, pauseMs)
       pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs)
