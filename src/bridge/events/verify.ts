@@ -42,7 +42,7 @@ interface Entry {
  * portal; without one in the form, by the key in the handler's address. A token that does not fit is never outweighed by
  * a key that does. After the last application of a portal was uninstalled nothing of it is accepted.
  *
- * Portals are remembered for ten seconds; refusals cost at most one question a second and portal at the store.
+ * Portals are remembered for ten seconds, and for as long as the store is away; refusals cost at most one question a second and portal at the store.
  *
  * https://apidocs.bitrix24.com/api-reference/events/safe-event-handlers.html
  */
@@ -50,7 +50,12 @@ export function createEventVerifier(store: PortalCards, now: () => number): Even
   const cards = new Map<string, Entry>()
 
   function read(memberId: string): Promise<PortalCard | undefined> {
-    const card = store.card(memberId)
+    const older = cards.get(memberId)
+    // While the store is away, what was known of a portal counts.
+    const card = store.card(memberId).catch((error: unknown) => {
+      if (older === undefined) throw error
+      return older.card
+    })
     const entry = { card, readAt: now() }
     cards.delete(memberId)
     cards.set(memberId, entry)
