@@ -1,8 +1,10 @@
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { expect, it } from 'vitest'
 import { listSpares } from '../../src/stores/queries/spare-tokens.ts'
 import { findTokens } from '../../src/stores/queries/tokens.ts'
 import { eventually } from '../conformance/broker.ts'
-import { CLIENT_ID, openEventBench, WEBHOOK_TOKEN } from '../support/events.ts'
+import { CLIENT_ID, openEventBench, type PostOptions, WEBHOOK_TOKEN } from '../support/events.ts'
 
 it('publishes an event of an application once it is verified, without its tokens', async () => {
   const bench = await openEventBench()
@@ -121,4 +123,222 @@ it('lends the access token of a user without a pair to commands in that name, an
     expect(await ask(asTwo)).toMatchObject({ outcome: 'done', result: { ID: '2' } }),
   )
   expect(await ask({ portal: bench.memberId, method: 'profile' })).toMatchObject({ result: { ID: '1' } })
+})
+
+it('takes every kind of call that a portal makes, each under its own name', async () => {
+  const bench = await openEventBench()
+  const auth = bench.auth()
+  const robot = {
+    workflow_id: '63f4',
+    code: 'my_Robot',
+    'document_id[0]': 'crm',
+    'document_id[1]': 'CCrmDocumentDeal',
+    'document_id[2]': 'DEAL_7',
+    event_token: 'workflow|activity|0123456789abcdef.hmac',
+    'properties[text]': 'x',
+    use_subscription: 'Y',
+    ts: '1727018926',
+    ...bench.auth({ 'auth[access_token]': 'marked-robot-access-0123456789' }),
+  }
+  const sms = {
+    module_id: 'crm',
+    type: 'SMS',
+    code: 'my_sms',
+    message_id: 'a'.repeat(32),
+    message_to: '+79990000000',
+    message_body: 'Hello',
+    'bindings[0][OWNER_TYPE_ID]': '2',
+    ts: '1727018926',
+  }
+  const posts: [Record<string, string>, string?][] = [
+    [robot],
+    [{ ...sms, ...auth }],
+    [{ ...sms, message_id: 'b'.repeat(32) }, bench.handler()],
+    [{ 'document_id[0]': 'crm', 'document_id[2]': 'DEAL_1' }, bench.handler()],
+    [
+      {
+        event: 'ONIMCONNECTORMESSAGEADD',
+        'data[CONNECTOR]': 'c',
+        'data[MESSAGES][0][im][chat_id]': '1',
+        ts: '1',
+        ...auth,
+      },
+    ],
+    [{ event: 'ONEXTERNALCALLSTART', 'data[PHONE_NUMBER]': '+7', 'data[CALL_ID]': 'c1', ts: '1', ...auth }],
+    [
+      {
+        event: 'ONTASKADD',
+        'data[FIELDS_BEFORE]': 'undefined',
+        'data[FIELDS_AFTER][ID]': '3',
+        ts: '1',
+        ...auth,
+      },
+    ],
+    [
+      {
+        event: 'ONIMBOTV2MESSAGEADD',
+        'data[bot][id]': '5',
+        'data[bot][auth][access_token]': 'marked-bot-0123456789',
+        ts: '1',
+        ...auth,
+      },
+    ],
+    [
+      {
+        event: 'ONIMBOTMESSAGEADD',
+        'data[BOT][567][BOT_ID]': '567',
+        'data[BOT][567][AUTH][refresh_token]': 'marked-old-bot-0123456789',
+        ts: '1',
+        ...auth,
+      },
+    ],
+  ]
+  for (const [form, path] of posts)
+    expect(await bench.post(form, path === undefined ? {} : { path })).toMatchObject({ status: 200 })
+  await eventually(() => expect(bench.consumed.length).toBe(posts.length + 1))
+  const found = bench.consumed.slice(1).map(({ body, routingKey }) => {
+    const { kind, event, data, application } = body
+    return { kind, event, data, application, key: routingKey.split('.')[0] }
+  })
+  const app = CLIENT_ID
+  expect(found).toMatchObject([
+    {
+      kind: 'robot',
+      event: 'my_Robot',
+      application: app,
+      data: {
+        event_token: robot.event_token,
+        document_id: ['crm', 'CCrmDocumentDeal', 'DEAL_7'],
+        properties: { text: 'x' },
+      },
+    },
+    {
+      kind: 'message',
+      event: 'my_sms',
+      application: app,
+      data: { message_to: '+79990000000', bindings: [{ OWNER_TYPE_ID: '2' }] },
+    },
+    { kind: 'message', event: 'my_sms', application: null },
+    {
+      kind: 'workflow',
+      event: 'OUTGOINGWEBHOOK',
+      application: null,
+      data: { document_id: { 0: 'crm', 2: 'DEAL_1' } },
+    },
+    { kind: 'connector', event: 'ONIMCONNECTORMESSAGEADD', data: { MESSAGES: [{ im: { chat_id: '1' } }] } },
+    { kind: 'event', event: 'ONEXTERNALCALLSTART', data: { CALL_ID: 'c1' } },
+    { kind: 'event', event: 'ONTASKADD', data: { FIELDS_BEFORE: 'undefined', FIELDS_AFTER: { ID: '3' } } },
+    { kind: 'bot', event: 'ONIMBOTV2MESSAGEADD', data: { bot: { id: '5' } } },
+    { kind: 'bot', event: 'ONIMBOTMESSAGEADD', data: { BOT: { 567: { BOT_ID: '567' } } } },
+  ])
+  expect(found.map(({ key }) => key)).toEqual(found.map(({ kind }) => kind))
+  expect(bench.consumed.map(({ message }) => message.body.toString()).join()).not.toContain('marked')
+})
+
+it('takes the same event once, and two of the same second as two when they differ', async () => {
+  const bench = await openEventBench()
+  const form = {
+    event: 'ONCRMDEALUPDATE',
+    event_handler_id: '5',
+    'data[FIELDS][ID]': '7',
+    ts: '1727018926',
+    ...bench.auth(),
+  }
+  for (let i = 0; i < 5; i++) expect((await bench.post(form)).status).toBe(200)
+  expect((await bench.post({ ...form, 'data[FIELDS][ID]': '8' })).status).toBe(200)
+  expect((await bench.post({ ...form, event_handler_id: '6' })).status).toBe(200)
+  await bench.events('ONCRMDEALUPDATE', 3)
+  expect(bench.consumed.filter(({ body }) => body.event === 'ONCRMDEALUPDATE')).toHaveLength(3)
+  const metrics = await (await fetch(`${bench.service.url}/metrics`)).text()
+  expect(metrics).toContain('b24_events_received_total{result="duplicate"} 4')
+})
+
+it('answers bad requests with what is wrong, publishes nothing, and goes on', async () => {
+  const bench = await openEventBench()
+  const good = { event: 'ONCRMDEALADD', 'data[FIELDS][ID]': '1', ts: '1', ...bench.auth() }
+  const form = (more: string): string => `${new URLSearchParams(good)}&${more}`
+  const cases: [string, string, number, PostOptions?][] = [
+    ['5 MB', form(`data[x]=${'x'.repeat(5 * 1024 * 1024)}`), 413],
+    ['10,000 deep', form(`data${'[a]'.repeat(10_000)}=1`), 400],
+    ['__proto__', form('__proto__[x]=1'), 400],
+    ['constructor', form('data[constructor][prototype]=1'), 400],
+    ['a member id twice, as a list', form('auth[member_id][]=x'), 400],
+    ['JSON', '{"event":"ONCRMDEALADD"}', 415, { headers: { 'content-type': 'application/json' } }],
+    [
+      'an alphabet of its own',
+      form(''),
+      415,
+      { headers: { 'content-type': 'application/x-www-form-urlencoded; charset=windows-1251' } },
+    ],
+    ['compressed', form(''), 415, { headers: { 'content-encoding': 'gzip' } }],
+    ['nothing', '', 404],
+    ['a page', `PLACEMENT=DEFAULT&AUTH_ID=x&${new URLSearchParams(bench.auth())}`, 404],
+    ['a name that is none', form('event=%00'), 400],
+    ['a long name', form(`event=${'X'.repeat(300)}`), 400],
+  ]
+  for (const [what, body, status, options] of cases) {
+    const answer = await bench.post(body, options)
+    expect({ what, status: answer.status }).toEqual({ what, status })
+    expect(JSON.parse(answer.text)).toMatchObject({ error: expect.any(String) })
+  }
+  const get = await bench.post('', { method: 'GET' })
+  expect(get).toMatchObject({ status: 200, text: expect.stringContaining('portals post their events') })
+  expect(({} as Record<string, unknown>).x).toBeUndefined()
+  expect((await bench.post(good)).status).toBe(200)
+  await bench.events('ONCRMDEALADD')
+  expect(bench.consumed.map(({ body }) => body.event)).toEqual(['ONAPPINSTALL', 'ONCRMDEALADD'])
+})
+
+it('takes wrong encodings and the last of equal fields', async () => {
+  const bench = await openEventBench()
+  const body = `event=ONCRMDEALADD&data[FIELDS][ID]=1&data[FIELDS][ID]=2&data[bytes]=%CF%F0&data[percent]=50%&ts=1&${new URLSearchParams(bench.auth())}`
+  expect((await bench.post(body)).status).toBe(200)
+  const [event] = await bench.events('ONCRMDEALADD')
+  expect(event?.body.data).toEqual({ FIELDS: { ID: '2' }, bytes: '\uFFFD\uFFFD', percent: '50%' })
+})
+
+it('writes no secret of an event anywhere, whatever becomes of it', async () => {
+  const bench = await openEventBench({ env: { BRIDGE_EVENTS_RAW: 'true' } })
+  const marked = {
+    'auth[access_token]': 'marked-access-0123456789',
+    'auth[refresh_token]': 'marked-refresh-0123456789',
+    'auth[user_id]': '9',
+  }
+  const form = {
+    event: 'ONCALENDARENTRYADD',
+    'data[id]': '1',
+    'data[text]': 'marked-access-0123456789',
+    ts: '1',
+  }
+  expect((await bench.post({ ...form, ...bench.auth(marked) })).status).toBe(200)
+  expect(
+    (
+      await bench.post({
+        ...form,
+        ...bench.auth({ ...marked, 'auth[application_token]': 'marked-forged-0123456789' }),
+      })
+    ).status,
+  ).toBe(403)
+  expect(
+    (await bench.post({ ...form, ...bench.auth(marked) }, { headers: { 'content-encoding': 'gzip' } }))
+      .status,
+  ).toBe(415)
+  const [event] = await bench.events('ONCALENDARENTRYADD')
+  expect(event?.body.raw).toMatchObject({ event: 'ONCALENDARENTRYADD', data: { id: '1', text: '•••' } })
+  const whose = { memberId: bench.memberId, clientId: CLIENT_ID, userId: '9' }
+  await eventually(async () => expect(await listSpares(bench.store.db, bench.secrets, whose)).toHaveLength(2))
+  const seen = [
+    bench.logs(),
+    JSON.stringify(bench.consumed),
+    await (await fetch(`${bench.service.url}/metrics`)).text(),
+    ...readdirSync(bench.folder).map((name) => readFileSync(join(bench.folder, name), 'latin1')),
+  ].join('\n')
+  expect(seen).toContain('event.refused')
+  for (const secret of [
+    ...Object.values(marked).slice(0, 2),
+    'marked-forged-0123456789',
+    bench.applicationToken,
+    new URL(`http://x${bench.handler()}`).searchParams.get('key') ?? '',
+  ])
+    expect(seen.includes(secret), secret).toBe(false)
 })
