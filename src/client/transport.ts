@@ -22,7 +22,11 @@ export interface Transport {
     origin: string,
     path: string,
     body: string,
-    more?: { readonly idempotencyKey?: string },
+    more?: {
+      readonly idempotencyKey?: string
+      /** Besides, or in place of, the usual ones. */
+      readonly headers?: Readonly<Record<string, string>>
+    },
   ): Promise<HttpAnswer>
   /** Ends idle connections; requests under way are cut. Twice is harmless. */
   close(): Promise<void>
@@ -76,12 +80,19 @@ export function createTransport(options: TransportOptions = {}): Transport {
   }
 
   return {
-    post(origin, path, body, { idempotencyKey } = {}) {
+    post(origin, path, body, { idempotencyKey, headers: own } = {}) {
       if (closed)
         return Promise.reject(new TransportError('CLIENT_CLOSED', 'The client is closed', { sent: false }))
       return new Promise((resolve, reject) => {
         const exchange = new Exchange(resolve, reject, timeoutMs, maxBytes, origin)
-        const all = idempotencyKey === undefined ? headers : { ...headers, 'idempotency-key': idempotencyKey }
+        const all =
+          idempotencyKey === undefined && own === undefined
+            ? headers
+            : {
+                ...headers,
+                ...own,
+                ...(idempotencyKey === undefined ? {} : { 'idempotency-key': idempotencyKey }),
+              }
         poolFor(origin).dispatch({ path, method: 'POST', headers: all, body }, exchange)
       })
     },

@@ -7,7 +7,8 @@ export interface Page {
   readonly html: string
 }
 
-const COMMON = {
+/** Of every page. */
+export const COMMON_HEADERS = {
   'content-type': 'text/html; charset=utf-8',
   'referrer-policy': 'no-referrer',
   'x-content-type-options': 'nosniff',
@@ -38,8 +39,8 @@ export function finishPage(page: {
     `frame-ancestors 'self' ${origin}`,
   ]
   return {
-    headers: { ...COMMON, 'content-security-policy': policy.join('; ') },
-    html: document(
+    headers: { ...COMMON_HEADERS, 'content-security-policy': policy.join('; ') },
+    html: htmlDocument(
       'The application is installed',
       `<p>The bridge has what it needs of this portal.</p>${list(report)}
 <script nonce="${nonce}" src="${escapeHtml(script)}"></script>
@@ -52,7 +53,7 @@ export function finishPage(page: {
 export function connectedPage({ domain, report }: { domain: string; report: InstallReport }): Page {
   return still(
     200,
-    document(
+    htmlDocument(
       `${domain} is connected`,
       `<p>The bridge can call this portal now. You can close this page.</p>${list(report)}`,
     ),
@@ -65,7 +66,7 @@ export function refusedPage({ status, body }: { status: number; body: ProblemBod
   const code = `<p><code>${escapeHtml(body.error)}</code></p>`
   return still(
     status,
-    document('This did not work', `<p>${escapeHtml(body.error_description)}</p>${hint}${code}`),
+    htmlDocument('This did not work', `<p>${escapeHtml(body.error_description)}</p>${hint}${code}`),
   )
 }
 
@@ -73,7 +74,7 @@ export function refusedPage({ status, body }: { status: number; body: ProblemBod
 function still(status: number, html: string): Page {
   const ancestors = status === 200 ? "'none'" : '*'
   const policy = `default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors ${ancestors}`
-  return { headers: { ...COMMON, 'content-security-policy': policy }, html }
+  return { headers: { ...COMMON_HEADERS, 'content-security-policy': policy }, html }
 }
 
 function list({ missing }: InstallReport): string {
@@ -81,7 +82,8 @@ function list({ missing }: InstallReport): string {
   return `<p>Still missing:</p><ul>${missing.map((line) => `<li>${escapeHtml(line)}</li>`).join('')}</ul>`
 }
 
-function document(title: string, content: string): string {
+/** A whole page. */
+export function htmlDocument(title: string, content: string): string {
   return `<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>${escapeHtml(title)}</title></head>
 <body><h1>${escapeHtml(title)}</h1>
@@ -90,6 +92,7 @@ ${content}
 `
 }
 
-function escapeHtml(text: string): string {
+/** Text as it stands in a page or an attribute. */
+export function escapeHtml(text: string): string {
   return text.replace(/[&<>"']/g, (character) => `&#${character.charCodeAt(0)};`)
 }

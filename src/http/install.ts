@@ -18,7 +18,7 @@ export interface InstallRoutes {
 }
 
 /** https://apidocs.bitrix24.com/sdk/bx24-js-sdk/index.html */
-const BX24_SCRIPT = '//api.bitrix24.com/api/v1/'
+export const BX24_SCRIPT = '//api.bitrix24.com/api/v1/'
 
 /** `POST /install`: the installer page, and the address for events of applications without pages; see `docs/connecting.md`. */
 export function addInstallRoute(server: FastifyInstance, routes: InstallRoutes): void {

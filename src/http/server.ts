@@ -17,6 +17,7 @@ import { addHealthRoutes, type HealthReport } from './health.ts'
 import { addInstallRoute } from './install.ts'
 import type { Metrics } from './metrics.ts'
 import { addOauthRoutes } from './oauth.ts'
+import { addPlacementRoutes, type PlacementRoutes } from './placements.ts'
 import { problemOf, refusal } from './problems.ts'
 import { createRuns } from './runs.ts'
 
@@ -45,6 +46,8 @@ export interface HttpServerOptions {
   readonly installs?: Installs
   /** What portals post when something happened; without it there is no such route. */
   readonly events?: { readonly intake: EventIntake; readonly maxFormBytes: number }
+  /** Pages that portals open in frames; without it there are no such routes. */
+  readonly placements?: Pick<PlacementRoutes, 'pages' | 'contentOf'>
   /** Address of the portals' `BX24` library, for the installer page; that of the cloud unless set. */
   readonly bx24Script?: string
   readonly health: () => HealthReport
@@ -150,14 +153,15 @@ function buildServer(options: HttpServerOptions, { isClosing, over }: Closing): 
   const { commands, installs, bx24Script } = options
   const guard = createCommandGuard(options.adminToken)
   const draining = (): boolean => isClosing() || options.health().draining
+  const framed = {
+    draining,
+    newId: randomUUID,
+    refuse,
+    ...(bx24Script === undefined ? {} : { bx24Script }),
+  }
+  if (options.placements !== undefined) addPlacementRoutes(server, { ...framed, ...options.placements })
   if (installs !== undefined) {
-    const routes = {
-      installs,
-      draining,
-      newId: randomUUID,
-      refuse,
-      ...(bx24Script === undefined ? {} : { bx24Script }),
-    }
+    const routes = { ...framed, installs }
     addOauthRoutes(server, routes)
     addInstallRoute(server, routes)
     addLifeCycleRoute(server, routes)

@@ -2,6 +2,8 @@ import { randomUUID } from 'node:crypto'
 import { onTestFinished } from 'vitest'
 import { createInstalls, type Installs } from '../../src/bridge/installs/installs.ts'
 import type { InstallStore } from '../../src/bridge/installs/store.ts'
+import { type ContentOptions, createContent } from '../../src/bridge/pages/content.ts'
+import { createPages } from '../../src/bridge/pages/pages.ts'
 import { createTransport } from '../../src/client/transport.ts'
 import type { HttpServerOptions } from '../../src/http/server.ts'
 import type { ApplicationOptions, Sandbox, SandboxOptions } from '../../src/sandbox/index.ts'
@@ -9,7 +11,7 @@ import { createSandbox } from '../../src/sandbox/index.ts'
 import { installRecords } from '../../src/stores/installs.ts'
 import { openStore } from '../../src/stores/open.ts'
 import { saveApplication } from '../../src/stores/queries/applications.ts'
-import { findTokens } from '../../src/stores/queries/tokens.ts'
+import { findTokens, saveTokens } from '../../src/stores/queries/tokens.ts'
 import { openSealer } from '../../src/stores/seal.ts'
 import { openSecrets, type Secrets } from '../../src/stores/secrets.ts'
 import type { Store } from '../../src/stores/store.ts'
@@ -52,6 +54,8 @@ export interface ConnectingOptions {
   readonly http?: Partial<HttpServerOptions>
   /** Authorization servers allowed; the sandbox's unless given. */
   readonly servers?: readonly string[]
+  /** Where the pages of placements come from. */
+  readonly pages?: Partial<ContentOptions>
   /** Changes what the bridge gets of the store. */
   readonly store?: (store: InstallStore) => InstallStore
 }
@@ -85,7 +89,27 @@ export async function connecting(options: ConnectingOptions = {}): Promise<Conne
       onChange: (memberId) => changed.push(memberId),
     })
   const installs = create()
-  const server = await running({ installs, bx24Script: `${sandbox.url}/__sandbox/bx24.js`, ...options.http })
+  const now = (): number => Date.now() + ahead
+  const placements = {
+    pages: createPages({
+      store: {
+        ...installRecords(store.db, secrets),
+        saveTokens: (key, pair, at) => saveTokens(store.db, secrets, key, pair, at),
+      },
+      transport,
+      installs,
+      servers: options.servers ?? [sandbox.oauthUrl],
+      now,
+      log: (event, fields) => logged.push({ event, fields }),
+    }),
+    contentOf: createContent({ addresses: {}, transport, now, ...options.pages }),
+  }
+  const server = await running({
+    installs,
+    placements,
+    bx24Script: `${sandbox.url}/__sandbox/bx24.js`,
+    ...options.http,
+  })
   const { application = {} } = options
   sandbox.addApplication({
     clientId: CLIENT_ID,

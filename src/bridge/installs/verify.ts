@@ -30,6 +30,20 @@ export interface Verifier {
  * Rejects with one of `INSTALL_REFUSALS`; writes nothing.
  */
 export async function verifyClaim(verifier: Verifier, claim: Claim): Promise<VerifiedInstall> {
+  const { install, isAdmin } = await verifyUser(verifier, claim)
+  if (!isAdmin && !(await isKnownToken(verifier.store, claim, install.installation)))
+    throw refuseInstall('NOT_ADMIN')
+  return install
+}
+
+/**
+ * The same for anybody who opens a page of the application: who it is, proven by the same steps. What is given may be
+ * kept as an installation only when the user is an administrator.
+ */
+export async function verifyUser(
+  verifier: Verifier,
+  claim: Claim,
+): Promise<{ readonly install: VerifiedInstall; readonly isAdmin: boolean }> {
   const { store, now } = verifier
   const info = await askWhose(await serverFor(verifier, claim), claim.accessToken)
   if (info.memberId !== claim.memberId) throw refuseInstall('MEMBER_MISMATCH')
@@ -37,10 +51,9 @@ export async function verifyClaim(verifier: Verifier, claim: Claim): Promise<Ver
   if (domain !== claim.domain) throw refuseInstall('DOMAIN_MISMATCH')
   if ((await store.findApplication(info.clientId)) === undefined) throw refuseInstall('APPLICATION_UNKNOWN')
   const { userId, isAdmin } = await askProfile(verifier.transport, info.clientEndpoint, claim.accessToken)
-  if (!isAdmin && !(await isKnownToken(store, claim, info))) throw refuseInstall('NOT_ADMIN')
   const { memberId, clientId, clientEndpoint, serverEndpoint, scope, status } = info
   const version = claim.version ?? info.version
-  return {
+  const install = {
     portal: { memberId, domain, clientEndpoint, serverEndpoint },
     installation: {
       memberId,
@@ -62,6 +75,7 @@ export async function verifyClaim(verifier: Verifier, claim: Claim): Promise<Ver
     },
     ...(claim.applicationToken === undefined ? {} : { applicationToken: claim.applicationToken }),
   }
+  return { install, isAdmin }
 }
 
 /** The server that a claim names; for one that names none, the portal's as it is known, or the operator's first. */
@@ -120,7 +134,11 @@ async function askProfile(
 }
 
 /** Any user can post a form with a token of his own; only portal and application know the application token. */
-async function isKnownToken(store: InstallStore, claim: Claim, info: TokenInfo): Promise<boolean> {
+async function isKnownToken(
+  store: InstallStore,
+  claim: Claim,
+  info: Pick<TokenInfo, 'memberId' | 'clientId'>,
+): Promise<boolean> {
   if (claim.applicationToken === undefined) return false
   const known = await store.findApplicationToken(info.memberId, claim.applicationToken)
   return known?.clientId === info.clientId

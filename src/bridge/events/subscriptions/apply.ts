@@ -1,4 +1,5 @@
 import { BridgeError, CommandError, RestError } from '../../../model/errors.ts'
+import { isJsonObject } from '../../../model/json.ts'
 import type { KnownPortal } from '../../../model/portal.ts'
 import { handlerUrl, type Sign } from '../handler-url.ts'
 import { isOurAddress, pageUrl } from './addresses.ts'
@@ -129,14 +130,22 @@ async function call(
   )
   const failed = new Map<Action, BridgeError>()
   if (named.length === 0) return failed
-  const { errors } = await client.batch(
+  const { errors, results } = await client.batch(
     Object.fromEntries(named.map(({ name, one }) => [name, [one.method, one.params] as const])),
   )
   for (const { action, name } of named) {
-    const error = errors[name]
+    const error = errors[name] ?? hiddenError(results[name])
     if (error !== undefined && !isThereAlready(error)) failed.set(action, error)
   }
   return failed
+}
+
+/**
+ * Some refusals of `placement.bind` come as a result. https://apidocs.bitrix24.com/api-reference/widgets/placement-bind.html
+ */
+function hiddenError(result: unknown): RestError | undefined {
+  if (!isJsonObject(result) || typeof result.error !== 'string') return undefined
+  return new RestError(result.error, String(result.error_description ?? ''), 200)
 }
 
 /** Somebody was quicker. https://apidocs.bitrix24.com/api-reference/events/event-bind.html */
