@@ -1,4 +1,5 @@
 import { BX24_SCRIPT } from './apps/bx24-script.ts'
+import { deepLink } from './apps/deep-links.ts'
 import { pullFromDesk } from './apps/desk.ts'
 import { applicationPage, type PageParts } from './apps/pages.ts'
 import { type Controls, control } from './control.ts'
@@ -47,7 +48,7 @@ export function routePortal(parts: Parts, incoming: Incoming): Ending | Promise<
     return ended(htmlAnswer(302, movedLocation(destination.movedTo, host, incoming.secure, target)))
   const { portal } = destination
   // A frame and its portal recognise each other by the portal's one address.
-  if (/^\/(?:apps|oauth)\//.test(path) && /^localhost(?::|$)/i.test(host))
+  if (/^\/(?:apps|oauth|marketplace)\//.test(path) && /^localhost(?::|$)/i.test(host))
     return ended(htmlAnswer(302, `${portal.url}${target}`))
   if (/^\/oauth\/authorize\/?$/.test(path))
     return ended(answerAuthorize(parts.authority, portal, paramsOf(incoming)))
@@ -55,6 +56,11 @@ export function routePortal(parts: Parts, incoming: Incoming): Ending | Promise<
     return pullFromDesk(parts, portal, incoming.body.toString()).then((answer) => ended(answer))
   if (path.startsWith('/apps/'))
     return ended(applicationPage(parts, portal, { path, query, body: incoming.body.toString() }))
+  const link = deepLink(portal, path, query)
+  if (link !== undefined)
+    return ended(
+      applicationPage(parts, portal, { path: '/apps/open', query: link.toString(), body: '', uri: target }),
+    )
   if (path === POLLING_PATH && incoming.method === 'GET')
     return { kind: 'held', by: (response) => connectPolling(portal.push, query, response) }
   if (isForAuthority(parts, portal, incoming)) return appInfo(parts, incoming)

@@ -8,6 +8,12 @@ import { CLIENT_ID } from './oauth-client.ts'
 const DEAL = { placement: 'CRM_DEAL_DETAIL_TAB', options: { ID: '7' } }
 const pages: { close(): void }[] = []
 
+/** What stands in `PLACEMENT_OPTIONS` of a page of the portal. */
+function optionsIn(html: string): unknown {
+  const [, options = ''] = /name="PLACEMENT_OPTIONS" value="([^"]*)"/.exec(html) ?? []
+  return JSON.parse(options.replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code))))
+}
+
 /** An application's page that answers with these headers. */
 async function openPage(status: number, headers: Record<string, string>): Promise<string> {
   const server = createServer((request, response) => {
@@ -60,9 +66,7 @@ describe('a page at a placement', () => {
     })
     const page = (await send(`${sandbox.url}/apps/open?${query}`)).text
     expect(page).toContain(`action="${app.url}tab?DOMAIN=`)
-    const [, options = ''] = /name="PLACEMENT_OPTIONS" value="([^"]*)"/.exec(page) ?? []
-    const json = options.replace(/&#(\d+);/g, (_, code: string) => String.fromCharCode(Number(code)))
-    expect(JSON.parse(json)).toEqual({ ID: '7', URI: `/apps/open?${query}` })
+    expect(optionsIn(page)).toEqual({ ID: '7', URI: `/apps/open?${query}` })
   })
 
   it('may be of a user field or of the settings of a robot', async () => {
@@ -80,6 +84,18 @@ describe('a page at a placement', () => {
     }
     expect(await pathOf('USERFIELD_TYPE')).toBe('/colour')
     expect(await pathOf('BIZPROC_ACTIVITY_PROPERTIES_DIALOG')).toBe('/settings')
+  })
+
+  it('may be opened by a link that brings parameters', async () => {
+    const { sandbox, call, app } = await openApplication()
+    const path = `/marketplace/view/${CLIENT_ID}/?params[deal]=7&params[tab]=a+b`
+    const main = (await send(`${sandbox.url}${path}`)).text
+    expect(main).toContain(`action="${app.url}app?DOMAIN=`)
+    await call('placement.bind', { PLACEMENT: 'REST_APP_URI', HANDLER: `${app.url}link` })
+    const { text } = await send(`${sandbox.url}${path}`)
+    expect(text).toContain(`action="${app.url}link?DOMAIN=`)
+    expect(optionsIn(text)).toEqual({ deal: '7', tab: 'a b', URI: path })
+    expect((await send(`${sandbox.url}/marketplace/view/nobody/`)).status).toBe(404)
   })
 
   it('gets no tokens for somebody without access to the application', async () => {

@@ -152,6 +152,7 @@ describe('robots and activities', () => {
     ],
     [{ PROPERTIES: { a: {} } }, 'ERROR_ACTIVITY_VALIDATION_FAILURE', 'Empty property NAME (a)!'],
     [{ RETURN_PROPERTIES: 'x' }, 'ERROR_ACTIVITY_VALIDATION_FAILURE', 'Wrong properties array!'],
+    [{ DOCUMENT_TYPE: ['crm'] }, 'ERROR_ACTIVITY_VALIDATION_FAILURE', 'Wrong activity DOCUMENT_TYPE!'],
     [{ FILTER: 'x' }, 'ERROR_ACTIVITY_VALIDATION_FAILURE', 'Wrong activity FILTER!'],
     [
       { USE_PLACEMENT: 'Y', PLACEMENT_HANDLER: 'x' },

@@ -62,7 +62,8 @@ export async function actInChat(parts: EventParts, portal: Portal, trigger: BotT
         trigger.chatId === undefined
           ? portal.chats.between(userId, botOf(portal, trigger.botId ?? 0).id)
           : chatOf(portal, trigger.chatId)
-      portal.chats.join(chat, userId)
+      if (chat.type === 'group') portal.chats.join(chat, userId)
+      else if (!chat.members.includes(userId)) throw new Error(`user ${userId} is not in chat ${chat.id}`)
       const what = { authorId: userId, text: trigger.text, system: false, atMs: portal.now() }
       const message = portal.chats.say(chat, what)
       const called = calledCommand(portal, chat, trigger.text, trigger.context ?? 'TEXTAREA')

@@ -22,6 +22,8 @@ export interface PageRequest {
   readonly path: string
   readonly query: string
   readonly body: string
+  /** What the browser shows as the address, where that is another. */
+  readonly uri?: string
 }
 
 /**
@@ -49,7 +51,8 @@ export function applicationPage(parts: PageParts, portal: Portal, request: PageR
   const installation = portal.installations.find(application.clientId)
   if (installation === undefined) return errorPage('The application is not installed on this portal.', 404)
   if (request.path === '/apps/desk') return deskPage(portal, installation)
-  const placement = placementOf(asked, installation, `${request.path}?${request.query}`)
+  const uri = request.uri ?? `${request.path}?${request.query}`
+  const placement = placementOf(asked, installation, uri)
   const guest = asked.get('guest') === '1'
   const session = parts.frames.open(parts.authority, installation, { userId, placement, guest })
   return session === undefined || !application.hasUi

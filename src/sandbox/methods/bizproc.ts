@@ -123,6 +123,8 @@ function settingsIn(given: JsonObject): Partial<Robot> {
   if (given.HANDLER !== undefined) checkHandlerUrl(String(given.HANDLER))
   if (given.FILTER !== undefined && !isEmpty(given.FILTER) && typeof given.FILTER !== 'object')
     throw invalid('Wrong activity FILTER!')
+  if (!isEmpty(given.DOCUMENT_TYPE) && !isDocumentType(given.DOCUMENT_TYPE))
+    throw invalid('Wrong activity DOCUMENT_TYPE!')
   const placementHandler = placementIn(given)
   return {
     ...(given.HANDLER === undefined ? {} : { handler: String(given.HANDLER) }),
@@ -135,6 +137,11 @@ function settingsIn(given: JsonObject): Partial<Robot> {
       : { returnProperties: propertiesIn(given.RETURN_PROPERTIES) }),
     ...(placementHandler === undefined ? {} : { placementHandler }),
   }
+}
+
+/** Module, class and kind. */
+function isDocumentType(value: Json | undefined): boolean {
+  return Array.isArray(value) && value.length === 3 && value.every((part) => part !== '')
 }
 
 function placementIn(given: JsonObject): string | undefined {
