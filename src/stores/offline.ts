@@ -5,8 +5,9 @@ import type { Store } from './store.ts'
 type Source = Parameters<typeof pumps.findPumps>[1]
 
 /** The store as `bridge/events/offline` wants it. */
-export function offlineQueries({ db }: Store) {
+export function offlineQueries({ db, features }: Store) {
   return {
+    takeOver: async () => (features.shared ? undefined : pumps.takeOverPumps(db)),
     leases: {
       take: (request: Parameters<typeof leases.takeLease>[1]) => leases.takeLease(db, request),
       renew: (lease: Parameters<typeof leases.renewLease>[1], ttlMs: number) =>

@@ -69,6 +69,26 @@ export async function claimDuePumps(
   return claimed
 }
 
+/** For the only process at the store: queues that a process before it was at are free, and due at once. */
+export async function takeOverPumps(db: Kysely<StoreTables>): Promise<void> {
+  const held = await db
+    .selectFrom('leases')
+    .select('name')
+    .where('name', '>=', LEASES)
+    .where('name', '<', LEASES_END)
+    .where('owner', '<>', '')
+    .execute()
+  for (const { name } of held) {
+    await db.updateTable('leases').set({ owner: '', until: 0 }).where('name', '=', name).execute()
+    const id = name.slice(LEASES.length)
+    await db.updateTable('offline_pumps').set({ due_at: 0 }).where('id', '=', id).execute()
+  }
+}
+
+/** Names of the leases of queues begin so, and go on with the id of the queue. */
+const LEASES = 'offline/'
+const LEASES_END = 'offline0'
+
 /** Writes what is known of a queue; none is made. */
 export async function savePump(db: Kysely<StoreTables>, pump: Pump): Promise<void> {
   await db

@@ -15,6 +15,20 @@ export function reserveHidden(connector: string, limit: number): LaneCall {
   return call('event.offline.get', { clear: 0, limit, error: 1, order: { ID: 'ASC' } }, connector)
 }
 
+/** The most rows that are expected under one process id. */
+const SET = 1000
+
+/**
+ * Rows that a process has reserved, once more; nothing is changed. With a bound below their number, or in the way that
+ * removes, rows would be left out or lost. An empty process id would mean free rows, so it throws.
+ */
+export function reread(connector: string, processId: string, hidden: boolean): LaneCall {
+  if (processId === '')
+    throw new TypeError('Without a process this call would read other rows than was meant')
+  const params = { process_id: processId, clear: 0, limit: SET, order: { ID: 'ASC' } }
+  return call('event.offline.get', hidden ? { ...params, error: 1 } : params, connector)
+}
+
 /** Free rows that have an id of this span and were not seen again after the cut-off: they are removed, and shown. */
 export function remove(
   connector: string,
@@ -43,9 +57,14 @@ export function report(connector: string, processId: string, messageIds: readonl
   return call('event.offline.error', ofProcess(processId, messageIds), connector)
 }
 
-/** Lists rows that somebody has reserved, by the page; changes nothing. */
-export function listReserved(connector: string, start = 0): LaneCall {
-  return list(connector, { '>PROCESS_ID': '' }, start)
+/** Lists rows that somebody has reserved, a page of them; changes nothing. */
+export function listReserved(connector: string): LaneCall {
+  return list(connector, { '>PROCESS_ID': '' }, 0)
+}
+
+/** Lists all rows, those seen longest ago first. */
+export function listAll(connector: string): LaneCall {
+  return call('event.offline.list', { order: { ID: 'ASC' } }, connector)
 }
 
 /** Lists free rows by id, by the page; its `total` says how many there are. */

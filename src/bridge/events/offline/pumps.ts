@@ -3,7 +3,7 @@ import { findConnectors } from './handlers.ts'
 import { type PumpParts, visit } from './pump.ts'
 import { nextPollMs, type PollTimes } from './schedule.ts'
 import type { OfflinePump, OfflineSource, OfflineStore } from './store.ts'
-import { beginTenure } from './tenure.ts'
+import { beginTenure, LEASE_MS } from './tenure.ts'
 
 export interface OfflinePumpsOptions extends PumpParts, PollTimes {
   readonly store: OfflineStore
@@ -47,7 +47,7 @@ export interface OfflinePumps {
 
 const DAY_MS = 24 * 3_600_000
 /** A queue that a process has claimed is left alone by the others for so long, unless its end is written before. */
-const HOLD_MS = 2 * 60_000
+const HOLD_MS = LEASE_MS
 /** Polls that one process begins in a second at most; who was called is not counted. */
 const POLLS_A_TICK = 20
 /** Another process is at the queue: it may be about to end without having seen what we were called for. */
@@ -230,7 +230,7 @@ export function createOfflinePumps(options: OfflinePumpsOptions): OfflinePumps {
     start() {
       if (timers.length > 0 || stopping.signal.aborted) return
       timers = [every(tickMs, tick), every(Math.min(HANDLERS_TICK_MS, handlersMs), handlersTick)]
-      track(handlersTick())
+      track(store.takeOver().then(handlersTick))
     },
     nudge(memberId, clientId) {
       if (timers.length === 0 || stopping.signal.aborted) return

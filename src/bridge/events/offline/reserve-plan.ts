@@ -1,11 +1,17 @@
-import { PAGE } from './calls.ts'
-
 /** One call of a round, and what it is for. */
 export type ReserveStep =
   | { readonly kind: 'clear' | 'report'; readonly processId: string; readonly messageIds: readonly string[] }
-  | { readonly kind: 'reserved'; readonly start: number }
+  | { readonly kind: 'list-reserved' }
+  | ({ readonly kind: 'reread' } & ReservedSet)
   | { readonly kind: 'reserve' }
   | { readonly kind: 'count' }
+
+/** Rows under one process id that is not ours: those of a reader that crashed, or of an answer that was lost. */
+export interface ReservedSet {
+  readonly processId: string
+  /** They were hidden before they were reserved. */
+  readonly hidden: boolean
+}
 
 /** What the plan of a round depends on. */
 export interface ReserveState {
@@ -13,37 +19,38 @@ export interface ReserveState {
   readonly settled: readonly Extract<ReserveStep, { messageIds: readonly string[] }>[]
   /** Rows that wait unreserved, as far as known. */
   readonly expected: number | undefined
-  /** Rows that an earlier reader may have left reserved: `unknown`, or how many there are. */
-  readonly orphans: number | 'unknown'
+  /** Some rows may be reserved that nobody knows of: they are listed. */
+  readonly suspicious: boolean
+  /** Those that were listed. */
+  readonly orphans: readonly ReservedSet[]
 }
 
-/** Pages of orphans that one round reads at most; more are held in memory for no gain. */
-const ORPHAN_PAGES = 20
+/** Orphans that one round reads at most; more would be held in memory for no gain. */
+const ORPHANS = 20
 
 /**
  * The calls of the next request, in the order in which the portal carries them out.
  *
  * | first | then | at last |
  * | --- | --- | --- |
- * | what is confirmed is cleared | orphans, where there may be some | as many reads as the rest needs, and a count where the end is near or nothing is known |
+ * | what is confirmed is cleared | orphans are read, or listed where there may be some | as many reads as the rest needs, and a count where the end is near or nothing is known |
  *
  * So a full round costs one request. Commands of one batch run one after another, so its reads never share a row.
  *
  * https://apidocs.bitrix24.com/settings/how-to-call-rest-api/batch.html
  */
 export function planReserve(
-  { settled, expected, orphans }: ReserveState,
+  { settled, expected, suspicious, orphans }: ReserveState,
   { limit, most }: { readonly limit: number; readonly most: number },
 ): ReserveStep[] {
   const steps: ReserveStep[] = settled.slice(0, most)
   const room = (): number => most - steps.length
-  if (orphans === 'unknown' && room() > 0) steps.push({ kind: 'reserved', start: 0 })
-  if (typeof orphans === 'number' && orphans > 0) {
+  if (orphans.length > 0) {
     // What is older comes first.
-    const pages = Math.min(ORPHAN_PAGES, room(), Math.ceil(orphans / PAGE))
-    for (let page = 0; page < pages; page++) steps.push({ kind: 'reserved', start: page * PAGE })
-    return steps
+    const some = orphans.slice(0, Math.min(ORPHANS, room()))
+    return [...steps, ...some.map((set) => ({ kind: 'reread', ...set }) as const)]
   }
+  if (suspicious && room() > 0) steps.push({ kind: 'list-reserved' })
   if (expected === undefined) {
     if (room() >= 2) steps.push({ kind: 'reserve' }, { kind: 'count' })
     return steps

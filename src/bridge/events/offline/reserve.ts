@@ -1,9 +1,9 @@
 import type { CallSettled, LaneCall } from '../../../client/lane/work.ts'
 import type { Priority } from '../../../model/call.ts'
-import { TransportError } from '../../../model/errors.ts'
-import { clear, listFree, listReserved, report, reserve } from './calls.ts'
+import { RestError, TransportError } from '../../../model/errors.ts'
+import { clear, listAll, listFree, listReserved, report, reread, reserve } from './calls.ts'
 import { type Drain, type DrainParts, type Round, rowsOf, type Travel, troubleIn } from './drain.ts'
-import { callsNext, planReserve, type ReserveStep } from './reserve-plan.ts'
+import { callsNext, planReserve, type ReservedSet, type ReserveStep } from './reserve-plan.ts'
 import { byTime, groupRows, type OfflineRow, versionOf, withoutRepeats } from './row.ts'
 
 /** Rows that were left reserved for so long are worth a warning; the portal drops it after 30 days. */
@@ -31,8 +31,14 @@ export class ReservingDrain implements Drain {
   /** By row id and second: what is known of rows whose sets are still held. */
   readonly #fates = new Map<string, Fate>()
   #expected: number | undefined
-  #orphans: number | 'unknown' = 'unknown'
+  #suspicious = true
+  /** Listed and not read yet, by process id. */
+  readonly #orphans = new Map<string, ReservedSet>()
+  /** Listed, but the portal does not show them. */
+  readonly #invisible = new Set<string>()
   #most = 50
+  /** False once the portal has refused to list reserved rows alone. */
+  #filters = true
   #orphansOnly = false
 
   constructor(parts: DrainParts) {
@@ -45,7 +51,7 @@ export class ReservingDrain implements Drain {
 
   look(): void {
     this.#expected = undefined
-    this.#orphans = 'unknown'
+    this.#suspicious = true
   }
 
   /** The portal has ceased to reserve: what is reserved is brought to its end, and nothing new is read. */
@@ -60,14 +66,18 @@ export class ReservingDrain implements Drain {
     if (this.#expected === 0) this.#expected = 1
     const { limit } = this.#parts
     if (this.#orphansOnly) this.#expected = 0
-    const state = { settled: this.#settled(), expected: this.#expected, orphans: this.#orphans }
+    const state = {
+      settled: this.#settled(),
+      expected: this.#expected,
+      suspicious: this.#suspicious,
+      orphans: [...this.#orphans.values()],
+    }
     const steps = planReserve(state, { limit, most: this.#most })
     const settled = await this.#send(steps, { priority })
     const more = this.#take(steps, settled)
     const published = await this.#publish()
-    // Without the count the next round is smaller than it might be.
-    const needed = settled.filter((_, index) => steps[index]?.kind !== 'count')
-    const trouble = troubleIn(needed) ?? published.trouble
+    const trouble =
+      troubleIn(settled.filter((_, index) => isNeeded(steps[index], settled[index]))) ?? published.trouble
     return {
       events: left.events + published.events,
       lagMs: Math.max(left.lagMs, published.lagMs),
@@ -84,7 +94,7 @@ export class ReservingDrain implements Drain {
   async #send(steps: readonly ReserveStep[], how: Travel): Promise<readonly CallSettled[]> {
     const { connector, limit, now, submit } = this.#parts
     const startedAt = now()
-    const calls = steps.map((step) => callFor(step, connector, limit))
+    const calls = steps.map((step) => callFor(step, connector, { limit, filters: this.#filters }))
     const settled = await submit(calls, how)
     this.#most = callsNext(this.#most, calls.length, (now() - startedAt) / 1000)
     return settled
@@ -97,13 +107,12 @@ export class ReservingDrain implements Drain {
     let full = false
     let count: number | undefined
     let asked = false
-    let lost = false
-    let reserved: { readonly rows: OfflineRow[]; total: number } | undefined
     for (const [index, step] of steps.entries()) {
       const end = settled[index] as CallSettled
       asked ||= step.kind === 'reserve'
       // The rows of an answer that never came are reserved under an id that only a list shows.
-      lost ||= step.kind === 'reserve' && end.error instanceof TransportError
+      if (step.kind === 'reserve' && end.error instanceof TransportError) this.#suspicious = true
+      if (step.kind === 'list-reserved' && end.error instanceof RestError) this.#filters = false
       if (end.error !== undefined) continue
       if (step.kind === 'clear' || step.kind === 'report') {
         this.#forget(step.processId, step.messageIds)
@@ -113,30 +122,39 @@ export class ReservingDrain implements Drain {
       if (answer === undefined) continue
       if (answer.unreadable > 0) this.#parts.log('offline.unreadable', { rows: answer.unreadable })
       if (step.kind === 'count') count = answer.total
-      else if (step.kind === 'reserve') {
+      else if (step.kind === 'list-reserved') this.#suspect(answer.rows)
+      else if (step.kind === 'reread') this.#adopt(step.processId, answer.rows)
+      else {
         full = answer.rows.length + answer.unreadable >= limit
         read += answer.rows.length
         this.#hold(answer.rows)
-      } else {
-        reserved ??= { rows: [], total: 0 }
-        reserved.rows.push(...answer.rows)
-        reserved.total = answer.total - answer.unreadable
       }
     }
-    if (reserved !== undefined) this.#adopt(reserved.rows, reserved.total - reserved.rows.length)
-    if (lost) this.#orphans = 'unknown'
     if (asked) {
       const rest = Math.max(0, (this.#expected ?? 0) - read)
       this.#expected = count ?? (full ? (rest === 0 ? undefined : rest) : 0)
     }
-    return this.#orphans !== 0 || (this.#expected !== 0 && (full || !asked))
+    if (this.#orphans.size > 0 || steps.some(({ kind }) => kind === 'reread')) return true
+    return this.#expected !== 0 && (full || !asked)
   }
 
-  /** Rows that a crashed reader, or an answer that was lost, left behind; our own are known. */
-  #adopt(listed: readonly OfflineRow[], left: number): void {
-    const rows = listed.filter(({ processId }) => !this.#sets.has(processId))
-    this.#orphans = rows.length === 0 ? 0 : Math.max(0, left)
-    if (rows.length === 0) return
+  /** Who reserved rows that are not ours? One page of the list is read; the next one when these are gone. */
+  #suspect(listed: readonly OfflineRow[]): void {
+    this.#suspicious = false
+    for (const { processId, hidden } of listed) {
+      if (processId === '' || this.#sets.has(processId) || this.#invisible.has(processId)) continue
+      this.#orphans.set(processId, { processId, hidden })
+    }
+  }
+
+  /** Rows that a crashed reader, or an answer that was lost, left behind. */
+  #adopt(processId: string, rows: readonly OfflineRow[]): void {
+    this.#orphans.delete(processId)
+    this.#suspicious = true
+    if (rows.length === 0) {
+      this.#invisible.add(processId)
+      return
+    }
     const oldest = rows.reduce((least, { seenAt }) => Math.min(least, seenAt), Number.POSITIVE_INFINITY)
     const ageMs = this.#parts.now() - oldest
     this.#parts.log(ageMs > STALE_MS ? 'offline.stale' : 'offline.adopted', {
@@ -198,14 +216,25 @@ export class ReservingDrain implements Drain {
   }
 }
 
-function callFor(step: ReserveStep, connector: string, limit: number): LaneCall {
+/** Without the count the next round is smaller than it might be; a list that is refused is asked for in another way. */
+function isNeeded(step: ReserveStep | undefined, end: CallSettled | undefined): boolean {
+  return step?.kind !== 'count' && !(step?.kind === 'list-reserved' && end?.error instanceof RestError)
+}
+
+function callFor(
+  step: ReserveStep,
+  connector: string,
+  { limit, filters }: { readonly limit: number; readonly filters: boolean },
+): LaneCall {
   switch (step.kind) {
     case 'clear':
       return clear(connector, step.processId, step.messageIds)
     case 'report':
       return report(connector, step.processId, step.messageIds)
-    case 'reserved':
-      return listReserved(connector, step.start)
+    case 'list-reserved':
+      return filters ? listReserved(connector) : listAll(connector)
+    case 'reread':
+      return reread(connector, step.processId, step.hidden)
     case 'reserve':
       return reserve(connector, limit)
     case 'count':

@@ -28,6 +28,8 @@ export interface OfflineRow {
   readonly messageId: string
   /** Who has reserved it; empty for nobody, or where the answer does not say. */
   readonly processId: string
+  /** It was hidden by `event.offline.error`. */
+  readonly hidden: boolean
 }
 
 const DIGITS = /^\d{1,20}$/
@@ -50,6 +52,7 @@ export function parseRow(value: Json | undefined): OfflineRow | undefined {
     data: isJsonObject(data) ? data : Array.isArray(data) ? Object.fromEntries(data.entries()) : {},
     messageId,
     processId: text(value.PROCESS_ID),
+    hidden: text(value.ERROR) === '1',
     ...(userId === '' || userId === '0' ? {} : { userId }),
   }
 }

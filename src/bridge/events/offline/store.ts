@@ -42,6 +42,8 @@ export interface Leases {
 /** What draining offline queues needs of a store. */
 export interface OfflineStore {
   readonly leases: Leases
+  /** Where only one process can be at the store: what another one was at before is free at once. */
+  takeOver(): Promise<void>
   /** The queues of an application on a portal, or of all its applications. */
   pumps(
     source: Pick<OfflineSource, 'memberId'> & { readonly clientId?: string | undefined },

@@ -2,10 +2,10 @@ import { StoreError } from '../../../model/errors.ts'
 import type { Leases, OfflineLease } from './store.ts'
 
 /** How long the right to a queue outlives a process that was killed. */
-export const LEASE_MS = 30_000
-const RENEW_MS = 8000
+export const LEASE_MS = 10_000
+const RENEW_MS = 3000
 /** The right is given up so long before it ends by itself. */
-const MARGIN_MS = 5000
+const MARGIN_MS = 2000
 
 /** The right to be the only one at a queue, while it lasts. */
 export interface Tenure {
@@ -54,7 +54,7 @@ export async function beginTenure(
     if (!due) return
     renewedAt = now()
     void renew().catch((error: unknown) => lost.abort(error))
-  }, 1000).unref()
+  }, 500).unref()
   return {
     signal: lost.signal,
     async end() {
