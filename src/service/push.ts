@@ -17,6 +17,9 @@ export interface PushHooks extends Pick<PushSupervisorOptions, 'leaseMs' | 'scan
   readonly onGap: (key: PushKey) => void
 }
 
+/** Nobody else is at the store: leases only outlive a process that was killed. */
+const ALONE = { leaseMs: 5000, scanMs: 3000 }
+
 /** Listens to the push servers of portals; does nothing before `start`. */
 export function createPushPart(base: Foundation, outlet: EventOutlet, hooks: PushHooks): PushSupervisor {
   const { config, store, portals, owner, now, log, metrics, closing } = base
@@ -27,6 +30,7 @@ export function createPushPart(base: Foundation, outlet: EventOutlet, hooks: Pus
     ...certificates(config),
   })
   const supervisor = createPushSupervisor({
+    ...(store.features.shared ? {} : ALONE),
     ...hooks,
     client,
     store: pushRecords(store.db),

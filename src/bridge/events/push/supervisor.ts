@@ -7,9 +7,9 @@ export interface PushSupervisorOptions extends ListenerParts {
   readonly store: PushStore
   /** This process; different for each. */
   readonly owner: string
-  /** How long a lease is held without being renewed; 45,000. */
+  /** How long a lease is held without being renewed; 30,000. */
   readonly leaseMs?: number
-  /** How often installations and leases are looked at; 15,000. */
+  /** How often installations and leases are looked at; 10,000. */
   readonly scanMs?: number
 }
 
@@ -39,7 +39,7 @@ const AT_ONCE = 8
 
 /** Does no I/O before `start`. */
 export function createPushSupervisor(options: PushSupervisorOptions): PushSupervisor {
-  const { store, owner, now, log, leaseMs = 45_000, scanMs = 15_000 } = options
+  const { store, owner, now, log, leaseMs = 30_000, scanMs = 10_000 } = options
   const listeners = new Map<string, Listener>()
   const versions = new Map<string, number>()
   const keptAt = new Map<string, number>()

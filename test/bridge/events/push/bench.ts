@@ -63,6 +63,9 @@ export interface ListenOptions {
 }
 
 export interface PushBench {
+  readonly folder: string
+  /** The variables with which a process of its own listens. */
+  readonly env: Environment
   readonly sandbox: Sandbox
   readonly clock: Clock
   readonly memberId: string
@@ -142,7 +145,7 @@ export async function openPushBench(
           onGap: (one) => gaps.push(one),
           // The clock jumps by hours; the database's, by which leases are reckoned, does not.
           leaseMs: more.leaseMs ?? 10 * 24 * 3_600_000,
-          scanMs: more.scanMs ?? 15_000,
+          scanMs: more.scanMs ?? 10_000,
         },
       ),
       lines: (event) => lines.map((line) => JSON.parse(line)).filter(({ msg }) => msg === event),
@@ -196,6 +199,8 @@ export async function openPushBench(
   const byKey = (): Consumed[] =>
     [...new Map(consumed.toReversed().map((one) => [one.message.messageId, one])).values()].reverse()
   return {
+    folder,
+    env,
     sandbox,
     clock,
     memberId: portal.memberId,
