@@ -20,6 +20,7 @@ import {
   openPortals,
   type ServiceOptions,
 } from './service/foundation.ts'
+import { createPlacements } from './service/pages.ts'
 import { createSubscriptions, readSubscriptions } from './service/subscriptions.ts'
 import { ledgerQueries } from './stores/bound.ts'
 import { installRecords } from './stores/installs.ts'
@@ -97,6 +98,7 @@ async function start(
     deadLetters: dead.open(),
     spool: events.spool(),
     offline: events.offline.stats(),
+    push: events.push.states(),
   }))
 
   const subscriptions = createSubscriptions(base, document)
@@ -120,9 +122,8 @@ async function start(
       commandQueue: chosen.contract.name === 'native' ? chosen.commandQueue : undefined,
     }),
     installs,
-    ...(config.events.enabled
-      ? { events: { intake: events.intake, maxFormBytes: config.events.maxFormBytes } }
-      : {}),
+    placements: createPlacements(base, installs),
+    ...(config.events.enabled ? { events: { ...config.events, intake: events.intake } } : {}),
     deadLetters: dead.letters ?? 'queue',
     health: () =>
       readiness({ broker, draining, serving: consumer !== undefined, storeTrouble: remembering.trouble() }),

@@ -50,6 +50,10 @@ export interface EventsConfig {
   readonly withRaw: boolean
   readonly budgetMs: number
   readonly maxFormBytes: number
+  /** What is done about requests from addresses that are not published as senders. */
+  readonly sources: 'off' | 'log' | 'enforce'
+  readonly sourceLists: readonly string[]
+  readonly trustedProxies: readonly string[]
   readonly offline: {
     readonly enabled: boolean
     readonly limit: number
@@ -172,6 +176,9 @@ export function buildConfig(parts: ConfigParts): Config {
       withRaw: values.eventsRaw,
       budgetMs: values.eventsBudget,
       maxFormBytes: values.eventsMaxBody,
+      sources: values.eventSources,
+      sourceLists: values.eventSourceLists,
+      trustedProxies: values.trustedProxies ?? [],
       offline: {
         enabled: values.offline,
         limit: values.offlineLimit,

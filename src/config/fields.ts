@@ -1,4 +1,5 @@
 import * as kind from './kinds.ts'
+import { networks, urls } from './network-kinds.ts'
 
 /** The wire formats, by the program that spoke them first. */
 export type ContractName = 'native' | 'bitrix24-bridge' | 'rabbitmq-to-bitrix24'
@@ -445,6 +446,31 @@ export const FIELDS = {
     default: '1048576',
     unit: 'bytes',
     about: 'The largest form that a portal may post.',
+  },
+  eventSources: {
+    group: EVENTS,
+    env: 'BRIDGE_EVENT_SOURCES',
+    flag: '--event-sources <mode>',
+    kind: kind.choice('off', 'log', 'enforce'),
+    default: 'off',
+    about:
+      'Besides the application token: log event requests from addresses that are not published as senders, or refuse them.',
+  },
+  eventSourceLists: {
+    group: EVENTS,
+    env: 'BRIDGE_EVENT_SOURCE_LISTS',
+    flag: '--event-source-lists <urls>',
+    kind: urls,
+    default: 'https://dl.bitrix24.com/webhook/app.json,https://dl.bitrix24.com/webhook/app-world.json',
+    about: 'Where the addresses of senders are published; read every five minutes.',
+  },
+  trustedProxies: {
+    group: EVENTS,
+    env: 'BRIDGE_TRUSTED_PROXIES',
+    flag: '--trusted-proxies <addresses>',
+    kind: networks,
+    defaultNote: 'none: `X-Forwarded-For` is not looked at',
+    about: 'Proxies in front of the bridge whose `X-Forwarded-For` says where an event request comes from.',
   },
   offline: {
     group: EVENTS,

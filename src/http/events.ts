@@ -5,12 +5,15 @@ import { refuseEvent } from '../bridge/events/refusals.ts'
 import { CommandError } from '../model/errors.ts'
 import { formError, formOf, type InstallRoutes, takeForms } from './install.ts'
 import { problemOf, refusal } from './problems.ts'
+import { createSenderOf } from './sender.ts'
 
 /** What the route of events works with. */
 export interface EventRoutes {
   readonly intake: EventIntake
   /** Bytes of a form at most. */
   readonly maxFormBytes: number
+  /** Proxies in front of us, by address or network; none unless given. */
+  readonly trustedProxies?: readonly string[]
   /** Milliseconds since 1970. */
   readonly now: () => number
   /** What the server does with errors otherwise. */
@@ -41,6 +44,7 @@ const ABOUT = 'bitrix24-bridge: portals post their events to this address.\n'
  */
 export function addEventRoute(server: FastifyInstance, routes: EventRoutes): void {
   const { intake, maxFormBytes, now, refuse } = routes
+  const senderOf = createSenderOf(routes.trustedProxies ?? [])
   void server.register(async (scope) => {
     const options = { parseAs: 'string', bodyLimit: maxFormBytes } as const
     scope.removeAllContentTypeParsers()
@@ -70,10 +74,16 @@ export function addEventRoute(server: FastifyInstance, routes: EventRoutes): voi
         body,
         query: mark < 0 ? '' : url.slice(mark + 1),
         receivedAt: times.get(request) ?? now(),
+        address: senderOf(request.socket.remoteAddress ?? '', forwardedFor(headers)),
       })
       return reply.type('application/json; charset=utf-8').send('{"status":"ok"}')
     })
   })
+}
+
+function forwardedFor(headers: FastifyRequest['headers']): string | undefined {
+  const value = headers['x-forwarded-for']
+  return Array.isArray(value) ? value.join(',') : value
 }
 
 /** Not compressed, and not in an alphabet of its own. */

@@ -4,7 +4,6 @@ import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { createNativeContract } from '../bridge/contracts/native.ts'
 import type { DeadLetters } from '../bridge/dead/letters.ts'
-import type { EventIntake } from '../bridge/events/intake.ts'
 import type { Installs } from '../bridge/installs/installs.ts'
 import { ConfigError } from '../model/errors.ts'
 import { maskSecrets } from '../model/webhook.ts'
@@ -12,7 +11,7 @@ import { createCommandGuard, isAllowedHost, isAllowedOrigin, TURNED_AWAY } from 
 import { addAdminRoutes } from './admin.ts'
 import { addCommandRoutes, type CommandDoor } from './commands.ts'
 import { addDeadRoutes } from './dead.ts'
-import { addEventRoute, addLifeCycleRoute } from './events.ts'
+import { addEventRoute, addLifeCycleRoute, type EventRoutes } from './events.ts'
 import { addHealthRoutes, type HealthReport } from './health.ts'
 import { addInstallRoute } from './install.ts'
 import type { Metrics } from './metrics.ts'
@@ -45,7 +44,7 @@ export interface HttpServerOptions {
   /** How applications come to portals; without it there are no such routes. */
   readonly installs?: Installs
   /** What portals post when something happened; without it there is no such route. */
-  readonly events?: { readonly intake: EventIntake; readonly maxFormBytes: number }
+  readonly events?: Pick<EventRoutes, 'intake' | 'maxFormBytes' | 'trustedProxies'>
   /** Pages that portals open in frames; without it there are no such routes. */
   readonly placements?: Pick<PlacementRoutes, 'pages' | 'contentOf'>
   /** Address of the portals' `BX24` library, for the installer page; that of the cloud unless set. */

@@ -3,12 +3,14 @@ import { createEventIntake, type EventIntake, type EventIntakeOptions } from '..
 import type { OfflinePumps } from '../bridge/events/offline/pumps.ts'
 import { createEventOutlet, type EventOutlet, eventTopology } from '../bridge/events/outlet.ts'
 import type { PushSupervisor } from '../bridge/events/push/supervisor.ts'
+import { createSources } from '../bridge/events/sources.ts'
 import { createDurableOutlet } from '../bridge/events/spool.ts'
 import { createEventVerifier } from '../bridge/events/verify.ts'
 import type { Installs } from '../bridge/installs/installs.ts'
 import { createRefusalLog } from '../bridge/installs/refusals.ts'
+import { fetchSenderAddresses } from '../client/sender-addresses.ts'
 import { eventRecords } from '../stores/events.ts'
-import type { Foundation } from './foundation.ts'
+import { certificates, type Foundation } from './foundation.ts'
 import { createOfflinePart } from './offline.ts'
 import { createPushPart } from './push.ts'
 
@@ -62,7 +64,9 @@ export function createEvents(
   })
   const harvest = createHarvest({ store: records.tokens, now, log })
   closing.push(() => harvest.close())
+  const mayCome = openSources(base)
   const intake = createEventIntake({
+    ...(mayCome === undefined ? {} : { mayCome }),
     onOfflineNudge: offline.nudge,
     // What was lost on this road may have been kept by the portal.
     onLost: (memberId) => offline.nudge(memberId, undefined),
@@ -97,5 +101,24 @@ export function createEvents(
       if (config.events.enabled && config.events.offline.enabled) offline.start()
       if (config.events.push.enabled) push.start()
     },
+  }
+}
+
+/** Looks at where event requests come from, when the settings ask for it. */
+function openSources({ config, log, now, closing }: Foundation): ((address: string) => boolean) | undefined {
+  const { sources: mode, sourceLists } = config.events
+  if (mode === 'off' || !config.events.enabled) return undefined
+  const sources = createSources({
+    urls: sourceLists,
+    read: (url) => fetchSenderAddresses(url, certificates(config)),
+    log,
+  })
+  closing.push(async () => sources.close())
+  sources.start()
+  const stranger = createRefusalLog(log, now, 'event.stranger')
+  return (address) => {
+    if (sources.isListed(address)) return true
+    stranger(mode, 'SOURCE_NOT_LISTED')
+    return mode === 'log'
   }
 }

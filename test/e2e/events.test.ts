@@ -342,3 +342,20 @@ it('writes no secret of an event anywhere, whatever becomes of it', async () => 
   ])
     expect(seen.includes(secret), secret).toBe(false)
 })
+
+it('turns away event requests from addresses that are not published, where it is told to', async () => {
+  const bench = await openEventBench({
+    env: (sandbox) => ({
+      BRIDGE_EVENT_SOURCES: 'enforce',
+      BRIDGE_EVENT_SOURCE_LISTS: `${sandbox.url}/webhook/app.json,${sandbox.url}/webhook/app-world.json`,
+      BRIDGE_TRUSTED_PROXIES: '127.0.0.0/8',
+    }),
+  })
+  const form = { event: 'ONCRMDEALADD', 'data[FIELDS][ID]': '1', ts: '1', ...bench.auth() }
+  expect((await bench.post(form)).status).toBe(200)
+  const from = (address: string) => ({ headers: { 'x-forwarded-for': address } })
+  const refused = await bench.post({ ...form, ts: '2' }, from('203.0.113.9'))
+  expect(refused).toMatchObject({ status: 403, text: expect.stringContaining('SOURCE_NOT_LISTED') })
+  expect((await bench.post({ ...form, ts: '3' }, from('203.0.113.9, 127.0.0.1'))).status).toBe(403)
+  expect(bench.logs()).toContain('event.stranger')
+})

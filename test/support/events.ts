@@ -74,7 +74,11 @@ export interface Posted {
 }
 
 export async function openEventBench(
-  options: { readonly broker?: BrokerKind; readonly brokerUrl?: string; readonly env?: Environment } = {},
+  options: {
+    readonly broker?: BrokerKind
+    readonly brokerUrl?: string
+    readonly env?: Environment | ((sandbox: Sandbox) => Environment)
+  } = {},
 ): Promise<EventBench> {
   const kind = options.broker ?? 'embedded'
   const folder = mkdtempSync(join(tmpdir(), 'b24-events-'))
@@ -92,7 +96,7 @@ export async function openEventBench(
     BRIDGE_DEAD_QUEUE: `b24.test.dead.${randomUUID()}`,
     BRIDGE_EVENTS_EXCHANGE: exchange,
     BRIDGE_LOG_LEVEL: 'trace',
-    ...options.env,
+    ...(typeof options.env === 'function' ? options.env(sandbox) : options.env),
   }
   const lines: string[] = []
   const logger = pino({ level: 'trace', base: null }, { write: (line: string) => void lines.push(line) })

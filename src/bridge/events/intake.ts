@@ -17,6 +17,8 @@ export interface EventRequest {
   readonly body: string
   /** Milliseconds since 1970. */
   readonly receivedAt: number
+  /** Where it comes from. */
+  readonly address: string
 }
 
 /** What became of a request; for metrics. */
@@ -52,6 +54,8 @@ export interface EventIntakeOptions {
   readonly newId: () => string
   /** Requests in hand at most; 10,000. */
   readonly mostAtOnce?: number
+  /** False for a request that is to be turned away for where it comes from. */
+  readonly mayCome?: (address: string) => boolean
   /** Add the fields as they were posted, without tokens; false. */
   readonly withRaw?: boolean
   /** Events of a portal wait to be fetched. */
@@ -82,6 +86,7 @@ export function createEventIntake(options: EventIntakeOptions): EventIntake {
   let inHand = 0
 
   async function take(request: EventRequest): Promise<Outcome> {
+    if (options.mayCome?.(request.address) === false) throw refuseEvent('SOURCE_NOT_LISTED')
     const form = parseForm(request.body)
     const query = new URLSearchParams(request.query)
     const seen = recognise(form, query)
