@@ -1,0 +1,102 @@
+import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { eventually } from '../conformance/broker.ts'
+import { BROKERS } from '../support/bridge.ts'
+import { type EventBench, openEventBench } from '../support/events.ts'
+import { asApplication, bindOffline, drained, nudge, rowCounts } from '../support/offline.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+// Inside node_modules, so that the built files find their dependencies.
+const BUILT = join(ROOT, 'node_modules', '.cache', `b24-offline-${process.pid}`)
+
+beforeAll(() => {
+  mkdirSync(BUILT, { recursive: true })
+  const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
+  spawnSync(tsc, ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(BUILT, 'dist')])
+  cpSync(join(ROOT, 'package.json'), join(BUILT, 'package.json'))
+}, 60_000)
+afterAll(() => rmSync(BUILT, { recursive: true, force: true }))
+
+/** The service as a process of its own. */
+async function run({ folder, env }: EventBench): Promise<{ child: ChildProcess; exit: Promise<unknown[]> }> {
+  const child = spawn(process.execPath, [join(BUILT, 'dist', 'cli', 'main.js'), 'run'], {
+    cwd: folder,
+    env: { ...env, BRIDGE_LOG_FORMAT: 'json' } as NodeJS.ProcessEnv,
+  })
+  let output = ''
+  for (const stream of [child.stdout, child.stderr]) {
+    stream.on('data', (chunk) => {
+      output += chunk
+    })
+  }
+  const exit = once(child, 'exit')
+  onTestFinished(() => void child.kill('SIGKILL'))
+  await eventually(() => expect(output).toContain('service.ready'), 20_000)
+  return { child, exit }
+}
+
+/** Ids of the deals whose events still stand in the portal, reserved ones included. */
+async function standing(bench: EventBench): Promise<number[]> {
+  const ids: number[] = []
+  for (let start = 0; ; start += 50) {
+    const { result, total } = await asApplication(bench, 'event.offline.list', { start })
+    for (const row of result) ids.push(row.EVENT_DATA.FIELDS.ID)
+    if (start + 50 >= total) return ids
+  }
+}
+
+for (const { name, kind, skip } of BROKERS) {
+  describe.skipIf(skip)(`offline events of a service that is killed, ${name}`, () => {
+    it('all arrive, and none is removed from the portal before the broker has it', async () => {
+      const bench = await openEventBench({
+        broker: kind,
+        env: { BRIDGE_OFFLINE_LIMIT: '5', BRIDGE_OFFLINE_POLL: '1', BRIDGE_OFFLINE_IDLE_POLL: '1' },
+      })
+      await bindOffline(bench, '', 'ONCRMDEALADD')
+      await nudge(bench)
+      await eventually(async () => {
+        const pumps = await bench.store.db.selectFrom('offline_pumps').selectAll().execute()
+        expect(pumps).toHaveLength(1)
+      })
+      await bench.service.stop()
+      const { ids } = await bench.sandbox.changeData({ do: 'add', entity: 'deal', count: 1500, oneHit: true })
+      const arrived = (): Set<number> =>
+        new Set(
+          bench.consumed.filter(({ body }) => body.kind === 'offline').map(({ body }) => body.data.FIELDS.ID),
+        )
+      let halfway = 0
+      for (let kill = 0; kill < 6; kill++) {
+        const { child, exit } = await run(bench)
+        const before = bench.sandbox.stats().requests
+        await eventually(
+          () => expect(bench.sandbox.stats().requests).toBeGreaterThan(before + (kill % 3)),
+          10_000,
+        )
+        await sleep(kill * 13) // Somewhere between reading, publishing and clearing, each time elsewhere.
+        child.kill('SIGKILL')
+        await exit
+        const left = new Set(await standing(bench))
+        if (left.size > 0 && left.size < ids.length) halfway++
+        await eventually(() => {
+          const seen = arrived()
+          expect(
+            ids.filter((id) => !left.has(id) && !seen.has(id)),
+            'removed, and not on the queue',
+          ).toEqual([])
+        })
+      }
+      const last = await run(bench)
+      await drained(bench, 30_000)
+      await eventually(() => expect(arrived().size).toBe(ids.length))
+      expect(rowCounts(bench)).toMatchObject({ queued: 1500, cleared: 1500, lost: 0 })
+      expect(halfway, 'kills in the middle of the drain').toBeGreaterThan(0)
+      last.child.kill('SIGTERM')
+      expect(await last.exit).toEqual([0, null])
+    }, 120_000)
+  })
+}
