@@ -28,6 +28,11 @@ robots:
     returnProperties: { left: { Name: Left, Type: int } }
 activities:
   - { code: book_stock, name: Book }
+placements:
+  - { placement: CRM_DEAL_DETAIL_TAB, page: deal-tab, title: Chairs, languages: { de: { title: Stühle } } }
+  - { placement: PAGE_BACKGROUND_WORKER, page: worker }
+userFieldTypes:
+  - { id: chair_colour, page: colour, title: Colour }
 bots:
   - { code: helper, name: Helper }
 `
@@ -103,7 +108,7 @@ describe('events apply', () => {
     write(FILE)
     const first = await cli('events apply subscriptions.yaml')
     expect(first).toMatchObject({ code: 0, err: '' })
-    expect(first.out).toContain('7 to do, 0 as they should be')
+    expect(first.out).toContain('10 to do, 0 as they should be')
     const { result } = await ask('event.get', token)
     const key = handlerKeyOf((await cli(`events url ${sandbox.identity().domain}`)).out)
     const handler = `${BASE}/b24/events?portal=${sandbox.identity().memberId}&key=${key}`
@@ -115,9 +120,16 @@ describe('events apply', () => {
     expect((await ask('messageservice.sender.list', token)).result).toEqual(['chairs-sms'])
     expect((await ask('bizproc.robot.list', token)).result).toEqual(['check_stock'])
     expect((await ask('bizproc.activity.list', token)).result).toEqual(['book_stock'])
+    expect((await ask('placement.get', token)).result).toMatchObject([
+      { placement: 'CRM_DEAL_DETAIL_TAB', handler: `${BASE}/b24/placements/deal-tab`, userId: 0 },
+      { placement: 'PAGE_BACKGROUND_WORKER', options: { errorHandlerUrl: handler } },
+    ])
+    expect((await ask('userfieldtype.list', token)).result).toMatchObject([
+      { USER_TYPE_ID: 'chair_colour', HANDLER: `${BASE}/b24/placements/colour` },
+    ])
     const again = await cli('events apply subscriptions.yaml')
     expect(again).toMatchObject({ code: 0, err: '' })
-    expect(again.out).toBe(`${sandbox.identity().domain}: nothing to do, 7 as they should be\n`)
+    expect(again.out).toBe(`${sandbox.identity().domain}: nothing to do, 10 as they should be\n`)
     expect(`${first.out}${again.out}`).not.toContain(key)
   })
 
@@ -126,7 +138,7 @@ describe('events apply', () => {
     write(FILE)
     const { code, out } = await cli('events apply subscriptions.yaml --dry-run')
     expect(code).toBe(0)
-    expect(out).toContain('to bind  robot     check_stock')
+    expect(out).toMatch(/to bind +robot +check_stock/)
     expect((await ask('event.get', token)).result).toEqual([])
     expect((await ask('bizproc.robot.list', token)).result).toEqual([])
     const [portal] = (await apply()).portals
@@ -148,7 +160,9 @@ describe('events apply', () => {
     write(
       FILE.replace('  - ONCRMDEALADD\n', '')
         .replace('  - { code: book_stock, name: Book }', '  []')
-        .replace('Check the stock', 'Look into the stock'),
+        .replace('Check the stock', 'Look into the stock')
+        .replace('page: worker', 'page: new-worker')
+        .replace('title: Colour', 'title: Paint'),
     )
     const changed = await apply()
     expect(changed).toMatchObject({ code: 0, err: '' })
@@ -159,7 +173,10 @@ describe('events apply', () => {
       expect.objectContaining({ act: 'unbind', kind: 'event', label: 'ONCRMDEALADD', outcome: 'done' }),
       expect.objectContaining({ act: 'foreign', kind: 'robot', label: 'by_hand' }),
       expect.objectContaining({ act: 'unbind', kind: 'activity', label: 'book_stock', outcome: 'done' }),
+      expect.objectContaining({ act: 'unbind', kind: 'placement', label: 'PAGE_BACKGROUND_WORKER' }),
       expect.objectContaining({ act: 'change', kind: 'robot', label: 'check_stock', outcome: 'done' }),
+      expect.objectContaining({ act: 'bind', label: 'PAGE_BACKGROUND_WORKER', outcome: 'done' }),
+      expect.objectContaining({ act: 'change', kind: 'userfieldtype', outcome: 'done' }),
     ])
     const { result } = await ask('event.get', token)
     expect(result).toMatchObject([
@@ -277,12 +294,12 @@ describe('events list and check', () => {
     await apply()
     const { code, out } = await cli('events list')
     expect(code).toBe(0)
-    expect(out).toContain('event     ONCRMDEALADD               foreign  https://elsewhere.example/x?…')
-    expect(out).toContain(`event     ONCRMDEALADD               ours     ${BASE}/b24/events?…`)
+    expect(out).toMatch(/event +ONCRMDEALADD +foreign +https:\/\/elsewhere\.example\/x\?…/)
+    expect(out).toMatch(/event +ONCRMDEALADD +ours +https:\/\/bridge\.example\/b24\/events\?…/)
     expect(out).toMatch(/robot +check_stock +ours/)
     expect(out).not.toContain('key=')
     const json = JSON.parse((await cli('events list --json')).out)
-    expect(json.portals[0].bound).toHaveLength(9)
+    expect(json.portals[0].bound).toHaveLength(11)
   })
 
   it('say that the handler cannot be reached, and what differs from what was applied', async () => {

@@ -82,10 +82,14 @@ async function listOf(
     const client = await openPortalClient(parts, portal, clientId)
     const { bound, refused } = await readBindings(client)
     const isOurs = oursOf(config, await parts.store.findApplied(memberId, clientId))
+    const newer = new Set(bound.filter(({ kind }) => kind === 'bot.v2').map(({ id }) => id))
     return {
       domain,
       memberId,
-      bound: bound.map((one) => ({ ...one, ours: isOurs(one) })),
+      // Bots of the second version stand in the list of the first one too.
+      bound: bound
+        .map((one) => ({ ...one, ours: isOurs(one) }))
+        .filter(({ kind, id, ours }) => ours || kind !== 'bot' || !newer.has(id)),
       refused: [...refused.keys()],
     }
   } catch (error) {
