@@ -79,14 +79,16 @@ describe('a bot that fetches its events', () => {
     const { sandbox } = await openApplication()
     const register = (fields: object) => ask(sandbox, 'imbot.v2.Bot.register', { fields })
     expect((await register(FIELDS)).body.error).toBe('BOT_TOKEN_NOT_SPECIFIED')
-    const { body } = await register({ ...FIELDS, botToken: 'secret' })
+    const { body } = await register({ ...FIELDS, botToken: 'the-key-of-the-bot' })
+    expect(body.result.bot.appId).toMatch(/^custom[0-9a-f]{32}$/)
+    expect(JSON.stringify(sandbox.work())).not.toContain('the-key-of-the-bot')
     const botId = body.result.bot.id
     await sandbox.trigger({ do: 'say', botId, text: 'x' })
     const get = (more: object) => ask(sandbox, 'imbot.v2.Event.get', { botId, ...more })
     expect((await get({})).body.error).toBe('BOT_TOKEN_NOT_SPECIFIED')
     const foreign = await get({ botToken: 'other' })
     expect([foreign.status, foreign.body.error]).toEqual([403, 'BOT_OWNERSHIP_ERROR'])
-    expect((await get({ botToken: 'secret' })).body.result.events).toHaveLength(1)
+    expect((await get({ botToken: 'the-key-of-the-bot' })).body.result.events).toHaveLength(1)
   })
 })
 
@@ -124,6 +126,24 @@ describe('a bot whose events are posted', () => {
     ])
     expect((await call('imbot.v2.Bot.unregister', { botId: second })).body.result).toBe(true)
     await expect.poll(() => app.received.at(-1)?.form.event).toBe('ONIMBOTV2DELETE')
+  })
+
+  it('of a webhook gets no tokens, only an application token of its own', async () => {
+    const { sandbox, app } = await openApplication()
+    const fields = { ...FIELDS, botToken: 'key', eventMode: 'webhook', webhookUrl: `${app.url}bot` }
+    const { body } = await ask(sandbox, 'imbot.v2.Bot.register', { fields })
+    const botId = body.result.bot.id
+    await sandbox.trigger({ do: 'say', botId, text: 'x' })
+    const { data, auth } = app.received[0]!.form
+    expect(data.bot).toEqual({ id: String(botId), code: 'helper' })
+    expect(Object.keys(auth).sort()).toEqual([
+      'application_token',
+      'client_endpoint',
+      'domain',
+      'member_id',
+      'server_endpoint',
+    ])
+    expect(sandbox.work().bots).toMatchObject([{ id: botId, owner: 'webhook' }])
   })
 
   it('may be told to fetch from now on, and back', async () => {

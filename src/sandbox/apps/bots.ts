@@ -6,7 +6,7 @@ import type { EventHandler, Installation } from './installations.ts'
 
 /** Whose bot it is. */
 export interface BotOwner {
-  /** The client id of an application, or `custom` and the key that a webhook chose. */
+  /** The client id of an application, or `custom` and a digest of the key that a webhook chose. */
   readonly key: string
   /** Missing for bots made through a webhook, which get no tokens. */
   readonly installation?: Installation | undefined
@@ -51,6 +51,7 @@ export interface Bot {
 
 /** A bot as tests look at it. */
 export interface BotState extends Pick<Bot, 'id' | 'code' | 'version' | 'type' | 'eventMode'> {
+  /** A client id, or `webhook`: the key that a webhook chose is its secret. */
   readonly owner: string
   /** Events that wait to be fetched. */
   readonly queued: number
@@ -118,7 +119,7 @@ export class Bots {
     return this.all().map(({ id, code, owner, version, type, eventMode, queue }) => ({
       id,
       code,
-      owner: owner.key,
+      owner: owner.installation === undefined ? 'webhook' : owner.key,
       version,
       type,
       eventMode,

@@ -16,7 +16,7 @@ export interface Visit {
 }
 
 /** What of an answer decides. */
-export interface PageAnswer {
+interface PageAnswer {
   readonly status: number
   readonly contentType: string
   /** `X-Frame-Options` */
@@ -41,7 +41,7 @@ export async function visit(form: FrameForm, portalUrl: string): Promise<Visit> 
  *
  * https://apidocs.bitrix24.com/local-integrations/site-does-not-allow-connection.html
  */
-export function judge(
+function judge(
   { status, contentType, frameOptions, policy }: PageAnswer,
   portalUrl: string,
   own: string,

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto'
 import type { Bot, BotOwner } from '../apps/bots.ts'
 import type { EventHandler } from '../apps/installations.ts'
 import { text } from '../caller.ts'
@@ -25,7 +26,7 @@ export function ownerOf(call: Call, keyParameter: string, faults: BotFaults): Bo
   if (installation !== undefined) return { key: installation.application.clientId, installation }
   const key = text(call, keyParameter)
   if (key === '') throw faults.noOwner()
-  return { key: `custom${key}` }
+  return { key: `custom${createHash('md5').update(key).digest('hex')}` }
 }
 
 /** The bot of this id, which must belong to the caller. */
