@@ -82,6 +82,8 @@ export function createDoor(settings: DoorSettings): Door {
         },
         { ...settings, source: 'http', signal },
       )
+      // Nobody waits for an answer from a queue here, so nothing is put aside.
+      if (outcome === 'aside') throw new Error('a command of a caller was put aside')
       portal = found.portal
       if (settlement(outcome, true) === 'requeue') {
         await entry?.forget()

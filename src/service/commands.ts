@@ -1,9 +1,10 @@
-import { type CommandConsumer, consumeCommands } from '../bridge/commands/consume.ts'
+import { type CommandConsumer, type ConsumeSettings, consumeCommands } from '../bridge/commands/consume.ts'
 import type { Ledger } from '../bridge/commands/ledger.ts'
 import type { ChosenContract } from '../bridge/contracts/select.ts'
 import type { Broker } from '../brokers/broker.ts'
 import type { Logger } from '../log.ts'
 import { pruneLedger } from '../stores/queries/ledger.ts'
+import { serveWithAside } from './aside.ts'
 import { sealForQueue } from './dead-letters.ts'
 import type { Foundation } from './foundation.ts'
 
@@ -18,34 +19,35 @@ export async function serveCommands(
 ): Promise<CommandConsumer> {
   const { broker, portals, config, logger, metrics, now, newId, closing, store } = base
   await base.unlessStopped(chosen.prepare(broker))
-  const consumer = await base.unlessStopped(
-    consumeCommands({
-      broker,
-      portals,
-      ledger,
-      now,
-      newId,
-      queue: chosen.commandQueue,
-      prefetch: config.prefetch,
-      contract: chosen.contract,
-      replyAddress: chosen.replyAddress,
-      deadQueue: chosen.deadQueue,
-      seal: (id, text) => sealForQueue(base.secrets, id, text),
-      keepUnknown: config.keepUnknown,
-      strictOrder: chosen.strictOrder,
-      run: { countLists: chosen.countLists, maxListBytes: config.maxBodyBytes },
-      maxReplyBytes: config.maxBodyBytes,
-      quietMs: config.quietMs,
-      onSettled(report) {
-        metrics.settled(report)
-        logger.info(report, 'command.settled')
-      },
-      log(event, fields) {
-        if (event === 'dead.kept') metrics.deadLetter(String(fields.reason))
-        logger.warn(fields, event)
-      },
-    }),
-  )
+  const settings: ConsumeSettings = {
+    broker,
+    portals,
+    ledger,
+    now,
+    newId,
+    queue: chosen.commandQueue,
+    prefetch: config.prefetch,
+    contract: chosen.contract,
+    replyAddress: chosen.replyAddress,
+    deadQueue: chosen.deadQueue,
+    seal: (id, text) => sealForQueue(base.secrets, id, text),
+    keepUnknown: config.keepUnknown,
+    strictOrder: chosen.strictOrder,
+    run: { countLists: chosen.countLists, maxListBytes: config.maxBodyBytes },
+    maxReplyBytes: config.maxBodyBytes,
+    quietMs: config.quietMs,
+    onSettled(report) {
+      metrics.settled(report)
+      logger.info(report, 'command.settled')
+    },
+    log(event, fields) {
+      if (event === 'dead.kept') metrics.deadLetter(String(fields.reason))
+      logger.warn(fields, event)
+    },
+  }
+  // Queues of our own need the right to make them.
+  const serving = config.topology === 'declare' ? serveWithAside(base, settings) : consumeCommands(settings)
+  const consumer = await base.unlessStopped(serving)
   const timers = [
     setInterval(() => void pruneLedger(store.db, now() - config.ledgerRetentionMs).catch(() => 0), PRUNE_MS),
     setInterval(recheckAfterReconnect(broker, chosen, logger), RECHECK_MS),

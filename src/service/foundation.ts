@@ -29,6 +29,8 @@ export interface Foundation {
   readonly broker: Broker
   readonly portals: Portals
   readonly transport: Transport
+  /** Processes that share the store, this one included, as last heard. */
+  readonly instances: () => number
   /** This process, different for each: the owner of leases. */
   readonly owner: string
   readonly now: () => number
@@ -38,6 +40,9 @@ export interface Foundation {
   /** What the work gives, unless the service is stopped before: then it rejects. */
   unlessStopped<T>(work: Promise<T>): Promise<T>
 }
+
+/** Before there is a way to the portals. */
+export type Opened = Omit<Foundation, 'portals' | 'transport' | 'instances'>
 
 /** What a service is told besides its settings. */
 export interface ServiceOptions {
@@ -56,7 +61,7 @@ export async function openFoundation(
   config: Config,
   { logger, onFatal, signal }: ServiceOptions,
   closing: Foundation['closing'],
-): Promise<Omit<Foundation, 'portals' | 'transport'>> {
+): Promise<Opened> {
   const log = (event: string, fields: Readonly<Record<string, unknown>>): void =>
     logger[BAD_NEWS.test(event) ? 'warn' : 'info'](fields, event)
   const metrics = createMetrics()
@@ -101,7 +106,7 @@ export async function openFoundation(
 }
 
 /** The way to the portals: connections, lanes, and tokens that renew themselves. */
-export async function openPortals(base: Omit<Foundation, 'portals' | 'transport'>): Promise<Foundation> {
+export async function openPortals(base: Opened): Promise<Foundation> {
   const { config, logger, log, metrics, store, secrets, closing } = base
   const authority = certificates(config)
   const transport = createTransport({
@@ -146,7 +151,7 @@ export async function openPortals(base: Omit<Foundation, 'portals' | 'transport'
     () => portals.close(1000),
   )
   await keeper.start()
-  return { ...base, portals, transport }
+  return { ...base, portals, transport, instances: () => shared?.instances() ?? 1 }
 }
 
 /** Certificates of the operator's own authority, where there are any. */

@@ -8,6 +8,8 @@ import { up as eventSpool } from './migrations/0005-event-spool.ts'
 import { up as eventSources } from './migrations/0006-event-sources.ts'
 import { up as instances } from './migrations/0007-instances.ts'
 import { up as subscriptions } from './migrations/0008-subscriptions.ts'
+import { up as laneQueues } from './migrations/0009-lane-queues.ts'
+import { up as outbox } from './migrations/0010-outbox.ts'
 import { integer, key, makeTable, time } from './migrations/table.ts'
 
 interface Migration {
@@ -26,6 +28,8 @@ export const MIGRATIONS: readonly Migration[] = [
   { id: 6, name: 'event-sources', up: eventSources },
   { id: 7, name: 'instances', up: instances },
   { id: 8, name: 'subscriptions', up: subscriptions },
+  { id: 9, name: 'lane-queues', up: laneQueues },
+  { id: 10, name: 'outbox', up: outbox },
 ]
 
 interface MigrationTables {

@@ -25,6 +25,8 @@ export interface StoreTables {
   instances: InstancesTable
   lane_queues: LaneQueuesTable
   suspects: SuspectsTable
+  b24_outbox: OutboxTable
+  b24_inbox: InboxTable
   event_cursors: EventCursorsTable
   offline_sources: OfflineSourcesTable
   offline_pumps: OfflinePumpsTable
@@ -290,6 +292,70 @@ export interface LaneQueuesTable {
   queue: string
   domain: string
   used_at: number
+}
+
+/** Commands as rows, written by others. */
+export interface OutboxTable {
+  id: Generated<number>
+  portal: string | null
+  method: string | null
+  /** JSON, like `meta`, `options` and `then_run`; checked when the row is taken. */
+  params: string | null
+  action: string | null
+  as_user: string | null
+  options: string | null
+  meta: string | null
+  order_key: string | null
+  priority: string | null
+  message_id: string | null
+  callback: string | null
+  then_run: string | null
+  not_before: number | null
+  created_at: Generated<number>
+  state: Generated<'new' | 'taken' | 'done' | 'failed' | 'unknown' | 'dead'>
+  /** 1 until it has ended. */
+  pending: Generated<number>
+  attempts: Generated<number>
+  last_error: string | null
+  owner: string | null
+  /** While taken until when it is held; while new: not before this moment. */
+  lease_until: number | null
+  finished_at: number | null
+  /** Id of the row that a chain began with. */
+  chain_id: number | null
+  chain_step: Generated<number>
+  /** JSON: what later steps refer to. */
+  chain_values: string | null
+}
+
+/** Replies to the rows of the outbox, and events, for others to read. */
+export interface InboxTable {
+  id: Generated<number>
+  kind: 'reply' | 'event'
+  outbox_id: number | null
+  chain_id: number | null
+  chain_step: number | null
+  message_id: string | null
+  portal: string | null
+  /** The method of a reply, the name of an event. */
+  name: string | null
+  outcome: 'done' | 'failed' | 'unknown' | null
+  status_code: number | null
+  /** JSON, like `details` and `meta`. */
+  result: string | null
+  error_code: string | null
+  error: string | null
+  meta: string | null
+  details: string | null
+  created_at: Generated<number>
+  /** 0 until its reader says otherwise. */
+  processed: Generated<number>
+  callback: string | null
+  callback_state: 'waiting' | 'sent' | 'dead' | null
+  callback_attempts: Generated<number>
+  /** When it is due; empty when there is nothing to be sent. */
+  callback_at: number | null
+  callback_error: string | null
 }
 
 /** Messages that a process may have died of. */

@@ -58,7 +58,7 @@ for (const broker of BROKERS) {
     it('is looked up by the next process when the first one ends in the quiet period', async () => {
       await bench.service.stop()
       const { BRIDGE_QUIET_PERIOD, ...env } = bench.env
-      bench.service = await bench.start({ ...env, BRIDGE_QUIET_PERIOD: '600' })
+      bench.service = await bench.start({ ...env, BRIDGE_QUIET_PERIOD: '4' })
       bench.sandbox.fault([{ kind: 'reset-after', match: { method: 'crm.deal.add' } }])
       const id = await bench.send(addDeal('Begun by another', { verify: 'origin' }))
       await expect
@@ -69,6 +69,19 @@ for (const broker of BROKERS) {
       await bench.start()
       expect((await bench.reply(id)).body).toMatchObject(FOUND)
     })
+
+    it('waits for a long quiet period outside of the process, on a delay queue', async () => {
+      await bench.service.stop()
+      await bench.start({ ...bench.env, BRIDGE_QUIET_PERIOD: '7' })
+      bench.sandbox.fault([{ kind: 'reset-after', match: { method: 'crm.deal.add' } }])
+      const id = await bench.send(addDeal('Comes back later', { verify: 'origin' }))
+      await expect
+        .poll(() => bench.sandbox.stats(undefined, true).log?.at(-1)?.title)
+        .toBe('Comes back later')
+      await expect.poll(() => bench.service.inHand()).toBe(0)
+      expect(bench.repliesTo(id)).toEqual([])
+      expect((await bench.reply(id, 30_000)).body).toMatchObject(FOUND)
+    }, 60_000)
 
     it('is answered where the command says, and nowhere when it says so', async () => {
       const mine = `b24.test.mine.${randomUUID()}`

@@ -6,12 +6,14 @@ import { BridgeError } from '../../model/errors.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Contract } from '../contracts/contract.ts'
 import type { Portal, Portals } from '../portals.ts'
-import { execute } from './execute.ts'
+import { type Aside, ageOf, originalMessage } from './aside.ts'
+import { type ExecuteSettings, execute } from './execute.ts'
 import { createInHand, type InHand } from './in-hand.ts'
 import { type KeptReply, type Ledger, LedgerEntry, requestHash } from './ledger.ts'
 import { keepDead, publishReply } from './reply.ts'
 import { isReadCommand, type RunOptions, rejected, tooLargeToReply } from './run.ts'
 import { isForeign, isOurTrouble, settlement } from './settle.ts'
+import type { Suspects } from './suspects.ts'
 
 /** One settled command, for logs and metrics; holds no parameters and no secret. */
 export interface SettledReport {
@@ -35,6 +37,8 @@ export interface SettledReport {
 export interface ConsumeSettings {
   readonly broker: Broker
   readonly queue: string
+  /** The queue that commands came to first, where this one only holds a part of them; the ledger goes by its name. */
+  readonly originQueue?: string
   readonly prefetch: number
   readonly contract: Contract
   readonly portals: Portals
@@ -52,6 +56,10 @@ export interface ConsumeSettings {
   readonly run?: Pick<RunOptions, 'countLists' | 'maxListBytes'>
   /** How long a write in doubt is left alone before it is looked up; 75 seconds unless set. */
   readonly quietMs?: number
+  /** Where commands go that cannot be carried out now; without it they are held here. */
+  readonly aside?: Aside
+  /** Looks at messages that processes may have died of. */
+  readonly suspects?: Suspects
   /** A reply with a larger body is replaced by an error; no bound unless set. */
   readonly maxReplyBytes?: number
   readonly now: () => number
@@ -60,10 +68,15 @@ export interface ConsumeSettings {
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
+type Report = Omit<SettledReport, 'ms'>
+
 /** A queue being served. */
 export interface CommandConsumer {
   /** Commands between delivery and acknowledgement. */
   readonly inHand: number
+  /** Takes no more deliveries until `resume`; what is in hand goes on. */
+  pause(): Promise<void>
+  resume(): Promise<void>
   /**
    * Takes no more deliveries, withdraws and hands back what was not sent, and waits for the rest, at most
    * `boundMs`. True when nothing is left in hand.
@@ -99,6 +112,9 @@ class QueueServer implements CommandConsumer {
   readonly #running = new Set<Promise<void>>()
   /** Writes with a message id that are under way, by their key in the ledger. */
   readonly #writing = new Map<string, Promise<unknown>>()
+  /** Commands in hand by the domain of their portal. */
+  readonly #held = new Map<string, number>()
+  readonly #domains = new Map<Delivery, string>()
   #consumer: Consumer | undefined
   /** Bodies in hand. */
   #bytes = 0
@@ -121,6 +137,7 @@ class QueueServer implements CommandConsumer {
       const { length } = delivery.message.body
       const running = this.#take(delivery).finally(() => {
         this.#running.delete(running)
+        this.#letGo(delivery)
         this.#weigh(-length)
       })
       this.#running.add(running)
@@ -148,6 +165,14 @@ class QueueServer implements CommandConsumer {
           log('consumer.failed', { queue, reason: error instanceof Error ? error.message : '' }),
         )
     }
+  }
+
+  async pause(): Promise<void> {
+    await this.#consumer?.stop()
+  }
+
+  async resume(): Promise<void> {
+    if (!this.#stop.signal.aborted && this.#resting === undefined) await this.start()
   }
 
   async drain(boundMs: number): Promise<boolean> {
@@ -187,9 +212,9 @@ class QueueServer implements CommandConsumer {
     }
     const job = this.#jobs.add(identity, delivery)
     try {
-      const report = await this.#process(delivery)
-      job.finish(report.outcome !== 'requeued')
-      this.#settings.onSettled({ ...report, ms: this.#settings.now() - startedAt })
+      const report = await this.#watched(delivery)
+      job.finish(report?.outcome !== 'requeued')
+      if (report !== undefined) this.#settings.onSettled({ ...report, ms: this.#settings.now() - startedAt })
     } catch (error) {
       const set = isForeign(error) && (await this.#setAside(delivery, error))
       job.finish(set)
@@ -225,13 +250,25 @@ class QueueServer implements CommandConsumer {
     }
   }
 
-  async #process(delivery: Delivery): Promise<Omit<SettledReport, 'ms'>> {
-    const { contract } = this.#settings
-    const { message } = delivery
+  /** What processes have died of is tried alone, and is kept for people when they die of it again. */
+  async #watched(delivery: Delivery): Promise<Report | undefined> {
+    const { suspects } = this.#settings
+    const verdict = await suspects?.look(delivery)
+    if (verdict === 'moved') return undefined
+    if (verdict !== undefined && verdict !== 'fine') {
+      const known = { entry: undefined, portal: undefined, replayed: false }
+      return this.#settle(delivery, undefined, verdict, known)
+    }
+    return this.#process(delivery).finally(() => suspects?.survived(delivery))
+  }
+
+  async #process(delivery: Delivery): Promise<Report | undefined> {
+    const { contract, now } = this.#settings
+    const message = originalMessage(delivery.message)
     let command: Command | undefined
     let outcome: Outcome | undefined
     try {
-      command = contract.parse(message)
+      command = aged(contract.parse(message), ageOf(delivery.message, now()))
     } catch (error) {
       outcome = rejected(error)
     }
@@ -256,7 +293,7 @@ class QueueServer implements CommandConsumer {
     command: Command | undefined,
     failed: Outcome | undefined,
     entry: LedgerEntry | undefined,
-  ): Promise<Omit<SettledReport, 'ms'>> {
+  ): Promise<Report | undefined> {
     const replayed = entry === undefined ? undefined : await entry.recall()
     if (replayed?.reply !== undefined) {
       // Where the asker is now, not where it was: it may have been restarted with a new reply queue.
@@ -284,11 +321,13 @@ class QueueServer implements CommandConsumer {
       {
         ...this.#settings,
         ...this.#settings.run,
-        source: delivery.queue,
+        source: this.#queueOf(delivery),
         quietMs: this.#settings.quietMs ?? QUIET_MS,
         signal: this.#stop.signal,
+        ...this.#asideFor(delivery, command),
       },
     )
+    if (outcome === 'aside') return undefined
     return this.#settle(delivery, command, outcome, { entry, portal, replayed: outcome === known })
   }
 
@@ -302,9 +341,9 @@ class QueueServer implements CommandConsumer {
     command: Command | undefined,
     outcome: Outcome,
     known: { entry: LedgerEntry | undefined; portal: Portal | undefined; replayed: boolean },
-  ): Promise<Omit<SettledReport, 'ms'>> {
+  ): Promise<Report> {
     const { contract, now, newId } = this.#settings
-    const { message } = delivery
+    const message = originalMessage(delivery.message)
     const { entry, portal } = known
     const decided = settlement(outcome, command !== undefined, this.#settings)
     if (decided === 'requeue') {
@@ -359,14 +398,44 @@ class QueueServer implements CommandConsumer {
   /** The ledger's page for this command; only writes with a message id have one. */
   #entryFor(delivery: Delivery, command: Command): LedgerEntry | undefined {
     const { ledger, contract } = this.#settings
-    const { messageId } = delivery.message
+    const message = originalMessage(delivery.message)
+    const { messageId } = message
     if (ledger === undefined || messageId === undefined || messageId === '' || isReadCommand(command))
       return undefined
     return new LedgerEntry(
       ledger,
-      `${contract.name} ${delivery.queue} ${messageId}`,
-      requestHash(delivery.message),
+      `${contract.name} ${this.#queueOf(delivery)} ${messageId}`,
+      requestHash(message),
     )
+  }
+
+  #queueOf(delivery: Delivery): string {
+    return this.#settings.originQueue ?? delivery.queue
+  }
+
+  /** How this command may be put aside, its portal's commands in hand being counted. */
+  #asideFor(delivery: Delivery, command: Command): Pick<ExecuteSettings, 'admit' | 'park'> {
+    const { aside } = this.#settings
+    if (aside === undefined) return {}
+    const ordered = command.orderKey !== undefined
+    return {
+      admit: (portal) => {
+        const held = (this.#held.get(portal.domain) ?? 0) + 1
+        this.#held.set(portal.domain, held)
+        this.#domains.set(delivery, portal.domain)
+        return aside.admit(delivery, { portal, held, ordered })
+      },
+      park: (waitMs) => aside.park(delivery, waitMs),
+    }
+  }
+
+  #letGo(delivery: Delivery): void {
+    const domain = this.#domains.get(delivery)
+    if (domain === undefined) return
+    this.#domains.delete(delivery)
+    const held = (this.#held.get(domain) ?? 1) - 1
+    if (held > 0) this.#held.set(domain, held)
+    else this.#held.delete(domain)
   }
 
   #ordered(command: Command): Command {
@@ -379,9 +448,9 @@ class QueueServer implements CommandConsumer {
     outcome: Outcome,
     portal: Portal | undefined,
     replayed: boolean,
-  ): Omit<SettledReport, 'ms'> {
+  ): Report {
     return {
-      queue: delivery.queue,
+      queue: this.#queueOf(delivery),
       contract: this.#settings.contract.name,
       messageId: delivery.message.messageId,
       portal: portal?.domain,
@@ -395,4 +464,12 @@ class QueueServer implements CommandConsumer {
       replayed,
     }
   }
+}
+
+/** A deadline counts from the first arrival, whichever queues the message has been on since. */
+function aged(command: Command, ageMs: number): Command {
+  const { deadlineMs } = command
+  return deadlineMs === undefined || ageMs === 0
+    ? command
+    : { ...command, deadlineMs: Math.max(1, deadlineMs - ageMs) }
 }

@@ -11,6 +11,10 @@ import { type Findable, makeFindable } from './verify.ts'
 /** What carrying out works with, the same for all commands of a queue. */
 export interface ExecuteSettings extends Pick<RunOptions, 'source' | 'countLists' | 'maxListBytes'> {
   readonly portals: Pick<Portals, 'find'>
+  /** Asked before the command is carried out: true when it was taken elsewhere. */
+  readonly admit?: (portal: Portal) => Promise<boolean>
+  /** Brings the command back after a wait, when it can: then nothing more is to be done with it here. */
+  readonly park?: (waitMs: number) => Promise<boolean>
   /** How long a write in doubt is left alone before it is looked up or repeated. */
   readonly quietMs: number
   readonly signal: AbortSignal
@@ -27,7 +31,8 @@ export interface Begun {
 }
 
 export interface Execution {
-  readonly outcome: Outcome
+  /** `aside`: it was taken elsewhere and has no outcome yet. */
+  readonly outcome: Outcome | 'aside'
   /** Absent when none was found. */
   readonly portal?: Portal
 }
@@ -54,6 +59,7 @@ export async function execute(
     const asked = findable?.command ?? command
     const found = await settings.portals.find(asked)
     portal = found
+    if ((await settings.admit?.(found)) === true) return { outcome: 'aside', portal }
     const run = (beforeSend: RunOptions['beforeSend']): Promise<Outcome> =>
       runCommand(asked, found, {
         ...settings,
@@ -89,7 +95,7 @@ async function resolve(
     readonly run: (beforeSend: RunOptions['beforeSend']) => Promise<Outcome>
     readonly settings: ExecuteSettings
   },
-): Promise<Outcome> {
+): Promise<Outcome | 'aside'> {
   const { found, findable, entry, keyed, run, settings } = how
   const outcome = await resolveDoubt(doubt, {
     ...settings,
@@ -98,7 +104,10 @@ async function resolve(
     keyed,
     ...(findable === undefined ? {} : { lookup: findable.lookup }),
     run: () => run(entry === undefined ? undefined : () => entry.again()),
+    // Only what the ledger knows may come back as a new delivery.
+    ...(entry === undefined || settings.park === undefined ? {} : { park: settings.park }),
   })
+  if (outcome === 'aside') return outcome
   // Handed back in the middle: whoever gets it must see that it was begun.
   if (outcome.kind === 'failed' && outcome.attempts === 0) entry?.leaveOpen()
   return outcome

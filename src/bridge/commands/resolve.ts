@@ -30,6 +30,8 @@ export interface Resolving {
   /** Name of the queue, for taking turns in the lane. */
   readonly source: string
   readonly now: () => number
+  /** Brings the command back after a wait, when it can; see `Aside.park`. */
+  readonly park?: (waitMs: number) => Promise<boolean>
   /** Ends the wait: the command is handed back, and whoever gets it goes on. */
   readonly signal: AbortSignal
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
@@ -41,14 +43,18 @@ const MOST_REPEATS = 3
 /**
  * Finds out how a write ended, or ends it. After the quiet period it is looked up: found, it is `done`, with the result
  * that its method would have given; not found, it is sent again. A write that the portal knows by its key is sent again
- * at once. What cannot be looked up stays `unknown`. Never rejects; `ABORTED` when the wait was ended.
+ * at once. What cannot be looked up stays `unknown`. Never rejects; `ABORTED` when the wait was ended, `aside` when the
+ * command will come again after it.
  */
-export async function resolveDoubt(doubt: InDoubt, how: Resolving): Promise<Outcome> {
+export async function resolveDoubt(doubt: InDoubt, how: Resolving): Promise<Outcome | 'aside'> {
   let { sentAt, outcome } = doubt
   for (let round = 0; round < MOST_REPEATS && outcome.kind === 'unknown'; round++) {
     if (how.lookup === undefined && !how.keyed) return outcome
+    const waitMs = sentAt + how.quietMs - how.now()
     try {
-      await quiet(sentAt + how.quietMs - how.now(), how.signal)
+      how.signal.throwIfAborted()
+      if (waitMs > 0 && (await how.park?.(waitMs)) === true) return 'aside'
+      await quiet(waitMs, how.signal)
     } catch {
       return rejected(new CommandError('ABORTED', 'Withdrawn before its end was known', { status: 499 }))
     }

@@ -1,0 +1,134 @@
+import type { Broker, Delivery, HeaderValue, Message } from '../../brokers/broker.ts'
+import type { Portal } from '../portals.ts'
+
+/**
+ * Where deliveries go that cannot be carried out now, so that they do not stand in the way of others. Each method
+ * resolves to true when the delivery was taken over: it is confirmed elsewhere and acknowledged here.
+ */
+export interface Aside {
+  /** Asked before a command is carried out. */
+  admit(
+    delivery: Delivery,
+    command: {
+      readonly portal: Portal
+      /** Commands of this portal that are in hand from the same queue, this one included. */
+      readonly held: number
+      /** It has a place in an order. */
+      readonly ordered: boolean
+    },
+  ): Promise<boolean>
+  /** Brings the delivery back to its queue after a while. */
+  park(delivery: Delivery, waitMs: number): Promise<boolean>
+}
+
+/** When the message came first: deadlines count from there. Milliseconds since 1970. */
+export const FIRST_SEEN_HEADER = 'x-b24-first-seen'
+
+/** How long ago a message came first, 0 for one that has just come. */
+export function ageOf({ headers }: Message, now: number): number {
+  const first = headers[FIRST_SEEN_HEADER]
+  return typeof first === 'number' && first > 0 ? Math.max(0, now - first) : 0
+}
+
+/**
+ * The same message for another queue. What the broker has written on it goes; `expiration` too, or the broker would
+ * drop it there without a reply: it becomes a deadline that counts from the first arrival.
+ */
+export function movedMessage({ expiration, headers, ...message }: Message, now: number): Message {
+  const kept: Record<string, HeaderValue> = {}
+  for (const [name, value] of Object.entries(headers)) if (!BROKER_HEADERS.test(name)) kept[name] = value
+  return {
+    ...message,
+    headers: {
+      ...kept,
+      [FIRST_SEEN_HEADER]: kept[FIRST_SEEN_HEADER] ?? now,
+      ...(expiration === undefined ? {} : { [EXPIRATION_HEADER]: expiration }),
+    },
+    persistent: true,
+  }
+}
+
+/** `expiration` of the message as it came first. */
+const EXPIRATION_HEADER = 'x-b24-expiration'
+
+/** A message from another queue as its sender wrote it, without what the way there added. */
+export function originalMessage(message: Message): Message {
+  const { [FIRST_SEEN_HEADER]: first, [EXPIRATION_HEADER]: expiration, ...headers } = message.headers
+  if (first === undefined) return message
+  return { ...message, headers, ...(typeof expiration === 'string' ? { expiration } : {}) }
+}
+
+const BROKER_HEADERS = /^x-(?:death|(?:first|last)-death-\w+|delivery-count|acquired-count)$/i
+
+/** Longest first. A wait is cut into such pieces, so that it ends within the shortest one of its time. */
+const TIERS = [
+  { name: '1h', ms: 3_600_000 },
+  { name: '10m', ms: 600_000 },
+  { name: '2m', ms: 120_000 },
+  { name: '30s', ms: 30_000 },
+  { name: '5s', ms: 5000 },
+] as const
+
+/**
+ * Delay queues in tiers: a message waits in one until its time is over, and the broker brings it back to the queue that
+ * its routing key names. Shorter waits than the shortest tier are not worth the way.
+ *
+ * https://www.rabbitmq.com/docs/ttl, https://www.rabbitmq.com/docs/dlx
+ */
+export class DelayQueues {
+  readonly #broker: Broker
+  readonly #prefix: string
+  readonly #now: () => number
+  readonly #declared = new Map<string, Promise<void>>()
+
+  constructor({ broker, prefix, now }: { broker: Broker; prefix: string; now: () => number }) {
+    this.#broker = broker
+    this.#prefix = prefix
+    this.#now = now
+  }
+
+  /** See `Aside.park`. False for a wait that is too short. Rejects with a `BrokerError` when no broker takes it. */
+  async park(delivery: Delivery, waitMs: number): Promise<boolean> {
+    const tier = TIERS.find(({ ms }) => ms <= waitMs)
+    if (tier === undefined) return false
+    if (this.#broker.features.delayedRequeue) {
+      delivery.requeue(tier.ms)
+      return true
+    }
+    const exchange = `${this.#prefix}.${tier.name}`
+    await this.#declare(exchange, tier.ms)
+    const message = movedMessage(delivery.message, this.#now())
+    await this.#broker.publish({ exchange, routingKey: delivery.queue }, message)
+    delivery.ack()
+    return true
+  }
+
+  /** A tier is made when it is needed first. */
+  #declare(exchange: string, ms: number): Promise<void> {
+    let declared = this.#declared.get(exchange)
+    if (declared === undefined) {
+      declared = this.#broker.declare({
+        mode: 'declare',
+        exchanges: [{ name: exchange, type: 'fanout', durable: true }],
+        queues: [
+          {
+            name: exchange,
+            durable: true,
+            type: 'quorum',
+            arguments: {
+              'x-message-ttl': ms,
+              // The default exchange: the routing key it came with is the name of the queue where it belongs.
+              'x-dead-letter-exchange': '',
+              'x-dead-letter-strategy': 'at-least-once',
+              'x-overflow': 'reject-publish',
+            },
+          },
+        ],
+        bindings: [{ queue: exchange, exchange, routingKey: '' }],
+      })
+      declared.catch(() => this.#declared.delete(exchange))
+      this.#declared.set(exchange, declared)
+    }
+    return declared
+  }
+}

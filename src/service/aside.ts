@@ -1,0 +1,89 @@
+import { type Aside, DelayQueues } from '../bridge/commands/aside.ts'
+import { type CommandConsumer, type ConsumeSettings, consumeCommands } from '../bridge/commands/consume.ts'
+import { LaneQueues } from '../bridge/commands/lane-queues.ts'
+import { sendSuspectsTo, suspectQueue, trySuspects } from '../bridge/commands/suspects.ts'
+import { BrokerError } from '../model/errors.ts'
+import { forgetLaneQueue, listLaneQueues, noteLaneQueue } from '../stores/queries/lane-queues.ts'
+import { beginSuspect, endSuspect } from '../stores/queries/suspects.ts'
+import type { Foundation } from './foundation.ts'
+
+/** A portal's own queue is read in small bites: what is in hand from it is work for one lane only. */
+const LANE_PREFETCH = 100
+
+/**
+ * Serves the command queue, and beside it what was moved out of its way: queues of portals with a backlog, and the queue
+ * of messages that processes may have died of. What has to wait alone goes round by delay queues.
+ */
+export async function serveWithAside(base: Foundation, settings: ConsumeSettings): Promise<CommandConsumer> {
+  const { broker, now, store, portals, instances } = base
+  const { queue: commandQueue, prefetch, log } = settings
+  const suspected = suspectQueue(commandQueue)
+  await broker.declare({
+    mode: 'declare',
+    exchanges: [],
+    queues: [{ name: suspected, durable: true, type: 'quorum' }],
+    bindings: [],
+  })
+  const delays = new DelayQueues({ broker, prefix: 'b24.retry', now })
+  const park: Aside['park'] = async (delivery, waitMs) => {
+    try {
+      return await delays.park(delivery, waitMs)
+    } catch (error) {
+      log('command.unparked', {
+        queue: delivery.queue,
+        reason: error instanceof BrokerError ? error.code : String(error),
+      })
+      return false
+    }
+  }
+  const aSuspect = sendSuspectsTo(suspected, { broker, now, log })
+  const beside = { ...settings, originQueue: commandQueue, aside: { park, admit: async () => false } }
+  const lanes = new LaneQueues({
+    broker,
+    store: {
+      note: (queue, domain, usedAt) => noteLaneQueue(store.db, { queue, domain, usedAt }),
+      list: () => listLaneQueues(store.db),
+      forget: (queue) => forgetLaneQueue(store.db, queue),
+    },
+    prefix: commandQueue === 'b24.commands' ? 'b24.lane' : `${commandQueue}.lane`,
+    share: Math.max(1, Math.floor(prefetch / 2)),
+    instances,
+    portals: () => portals.list(),
+    serve: (queue) =>
+      consumeCommands({ ...beside, queue, prefetch: Math.min(prefetch, LANE_PREFETCH), suspects: aSuspect }),
+    now,
+    log,
+  })
+  const suspects = await consumeCommands({
+    ...beside,
+    queue: suspected,
+    prefetch: 1,
+    suspects: trySuspects({
+      store: {
+        begin: (id, at) => beginSuspect(store.db, id, at),
+        end: (id) => endSuspect(store.db, id),
+      },
+      now,
+      log,
+    }),
+  })
+  const main = await consumeCommands({
+    ...settings,
+    suspects: aSuspect,
+    aside: { park, admit: (delivery, command) => lanes.admit(delivery, command) },
+  })
+  await lanes.start()
+  const parts = [main, lanes, suspects]
+  return {
+    get inHand() {
+      return main.inHand + lanes.inHand + suspects.inHand
+    },
+    async pause() {
+      await main.pause()
+    },
+    resume: () => main.resume(),
+    async drain(boundMs) {
+      return (await Promise.all(parts.map((part) => part.drain(boundMs)))).every(Boolean)
+    },
+  }
+}
