@@ -7,8 +7,10 @@ import { exportBench } from './suites/export.ts'
 import { intakeBench } from './suites/intake.ts'
 import { latencyBench } from './suites/latency.ts'
 import { limitsBench } from './suites/limits.ts'
+import { offlineBench } from './suites/offline.ts'
 import { overheadBench } from './suites/overhead.ts'
 import { portalsBench } from './suites/portals.ts'
+import { pushBench } from './suites/push.ts'
 
 const BENCHES: readonly Bench[] = [
   limitsBench,
@@ -16,7 +18,9 @@ const BENCHES: readonly Bench[] = [
   exportBench,
   latencyBench,
   portalsBench,
+  pushBench,
   intakeBench,
+  offlineBench,
 ]
 
 const { values, positionals } = parseArgs({
