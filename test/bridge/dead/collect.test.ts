@@ -252,3 +252,48 @@ for (const { name, kind, skip } of BROKERS) {
     })
   })
 }
+
+it.skipIf(amqpUrl === undefined)(
+  'the collector knows from RabbitMQ why a message was dead-lettered by a policy, and from where',
+  async () => {
+    const bench = await open('amqp')
+    const source = `${bench.queue}.source`
+    const dies = {
+      'x-message-ttl': 1,
+      'x-dead-letter-exchange': '',
+      'x-dead-letter-routing-key': bench.queue,
+    }
+    await bench.broker.declare({
+      mode: 'declare',
+      exchanges: [],
+      queues: [{ name: source, durable: true, type: 'plain', arguments: dies }],
+      bindings: [],
+    })
+    const before = Date.now()
+    const headers = { token: 'marked-token', method: 'crm.deal.get', note: 'mine' }
+    await bench.broker.publish(
+      { exchange: '', routingKey: source },
+      { body: Buffer.from('{"id":7}'), headers, messageId: 'm-1' },
+    )
+    const collector = bench.collect()
+    await eventually(async () => expect(await bench.all()).toHaveLength(1))
+    await collector.stop()
+    await bench.broker.deleteQueue(source)
+    const [letter] = await bench.all()
+    expect(letter).toMatchObject({
+      kind: 'foreign',
+      reason: 'EXPIRED',
+      queue: source,
+      method: 'crm.deal.get',
+      target: { exchange: '', routingKey: source },
+      deliveries: 1,
+    })
+    // AMQP counts seconds.
+    expect(letter!.diedAt).toBeGreaterThanOrEqual(before - 1000)
+    expect(letter!.diedAt).toBeLessThanOrEqual(Date.now() + 1000)
+    const content = (await bench.letters.content(letter!.id))!
+    expect(content.properties).not.toContain('marked-token')
+    expect(originalMessage(content)).toMatchObject({ messageId: 'm-1', headers })
+    expect(Object.keys(originalMessage(content).headers).sort()).toEqual(['method', 'note', 'token'])
+  },
+)
