@@ -2,8 +2,6 @@
 export interface Alarms<T> {
   /** Rings for `item` at that moment, instead of any other; never, when there is none. */
   set(item: T, at: number | undefined): void
-  /** Deadlines that are set. */
-  readonly size: number
   /** Rings no more. */
   close(): void
 }
@@ -50,9 +48,6 @@ export function createAlarms<T>(ring: (item: T) => void, now: () => number): Ala
         deadlines.set(item, at)
         arm(at)
       }
-    },
-    get size() {
-      return deadlines.size
     },
     close() {
       clearTimeout(timer)

@@ -34,6 +34,26 @@ it('publishes what the application says on its channel', async () => {
   expect(listening.supervisor.states()).toMatchObject({ open: 1, connecting: 0 })
 })
 
+it('hands on that offline events wait, and publishes nothing of it', async () => {
+  const bench = await openPushBench()
+  const { offline } = await bench.listen()
+  await bench.connections(1)
+  await eventually(() => expect(offline).toHaveLength(1))
+  const params = [{ connector_id: '', count: 3 }]
+  bench.sandbox.push({
+    do: 'send',
+    moduleId: 'rest',
+    command: 'event_offline',
+    clientId: APPLICATION.clientId,
+    params,
+  })
+  bench.say('after')
+  await bench.arrived(['after'])
+  expect(offline).toHaveLength(2)
+  expect(offline[1]).toEqual({ memberId: bench.memberId, clientId: APPLICATION.clientId })
+  expect(bench.consumed).toHaveLength(1)
+})
+
 describe('each way to listen', () => {
   it.each([
     ['text frames', {}, {}],
