@@ -1,4 +1,6 @@
 import { z } from 'zod'
+import { eventSchema } from '../events/event-schema.ts'
+import { EVENT_EXCHANGE } from '../events/outlet.ts'
 import { bridgeCommandSchema, bridgeReplySchema } from './bitrix24-bridge-schema.ts'
 import { nativeCommandSchema, nativeReplySchema } from './native-schema.ts'
 import { bitrix24BridgeTopology, nativeTopology } from './topology.ts'
@@ -13,6 +15,7 @@ export function contractReference(): Readonly<Record<string, string>> {
     'native-reply.schema.json': pretty(z.toJSONSchema(nativeReplySchema)),
     'bitrix24-bridge-command.schema.json': pretty(z.toJSONSchema(bridgeCommandSchema)),
     'bitrix24-bridge-reply.schema.json': pretty(z.toJSONSchema(bridgeReplySchema)),
+    'event.schema.json': pretty(z.toJSONSchema(eventSchema)),
     'asyncapi.json': pretty(asyncApi()),
   }
 }
@@ -34,7 +37,7 @@ function asyncApi(): object {
       title: 'bitrix24-bridge',
       version: '1.0.0',
       description:
-        'Commands for Bitrix24 on message queues, and their replies, in three contracts. Queue names are the defaults; all are settings. See docs/commands.md.',
+        'Commands for Bitrix24 on message queues, and their replies, in three contracts; events of portals. Queue names are the defaults; all are settings. See docs/commands.md and docs/events.md.',
       license: { name: 'MIT' },
     },
     defaultContentType: 'application/json',
@@ -43,6 +46,11 @@ function asyncApi(): object {
       ...operations('native', 'nativeCommands', 'nativeReplies'),
       ...operations('bitrix24Bridge', 'bridgeCommands', 'bridgeReplies'),
       ...operations('rabbitmqToBitrix24', 'rabbitmqCommands', 'rabbitmqReplies'),
+      portalEvent: {
+        action: 'send',
+        channel: { $ref: '#/channels/events' },
+        messages: [{ $ref: '#/channels/events/messages/message' }],
+      },
     },
     components: { messages: messages(), schemas: schemas() },
   }
@@ -79,6 +87,19 @@ function channels(): object {
       'rabbitmqReply',
       'Contract rabbitmq-to-bitrix24: answers (AMPQOUT, a queue or an exchange whose routing key is reply_to).',
     ),
+    events: {
+      address: '{kind}.{member_id}.{event}',
+      description: 'What happened in portals; bind queues of your own by patterns of this routing key.',
+      parameters: {
+        kind: { description: 'By which way it came.' },
+        member_id: { description: 'Permanent id of the portal.' },
+        event: { description: 'Name of the event in lower case.' },
+      },
+      messages: { message: { $ref: '#/components/messages/portalEvent' } },
+      bindings: {
+        amqp: { is: 'routingKey', exchange: { name: EVENT_EXCHANGE, type: 'topic', durable: true } },
+      },
+    },
   }
 }
 
@@ -179,6 +200,22 @@ function messages(): object {
       headers: { type: 'object', properties: { 'x-b24-status': whole, 'x-b24-method': text } },
       payload: { type: 'object' },
     },
+    portalEvent: {
+      title: 'Event of a portal',
+      description: 'Properties: message_id (the key of the event), type (its name), timestamp.',
+      contentType: 'application/json',
+      headers: {
+        type: 'object',
+        required: ['x-b24-kind', 'x-b24-portal', 'x-b24-event'],
+        properties: {
+          'x-b24-kind': text,
+          'x-b24-portal': text,
+          'x-b24-event': text,
+          'x-b24-synthetic': { type: 'boolean' },
+        },
+      },
+      payload: { $ref: '#/components/schemas/portalEvent' },
+    },
   }
 }
 
@@ -203,5 +240,6 @@ function schemas(): object {
     nativeReply: draft7(nativeReplySchema),
     bridgeCommand: draft7(bridgeCommandSchema),
     bridgeReply: draft7(bridgeReplySchema),
+    portalEvent: draft7(eventSchema),
   }
 }
