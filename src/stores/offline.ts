@@ -1,8 +1,7 @@
 import * as leases from './queries/leases.ts'
+import type { Pump, Source } from './queries/offline-pumps.ts'
 import * as pumps from './queries/offline-pumps.ts'
 import type { Store } from './store.ts'
-
-type Source = Parameters<typeof pumps.findPumps>[1]
 
 /** The store as `bridge/events/offline` wants it. */
 export function offlineQueries({ db, features }: Store) {
@@ -14,10 +13,10 @@ export function offlineQueries({ db, features }: Store) {
         leases.renewLease(db, lease, ttlMs),
       release: (lease: Parameters<typeof leases.releaseLease>[1]) => leases.releaseLease(db, lease),
     },
-    pumps: (source: Source) => pumps.findPumps(db, source),
+    pumps: (source: Parameters<typeof pumps.findPumps>[1]) => pumps.findPumps(db, source),
     count: () => pumps.countPumps(db),
     claimDue: (now: number, limit: number, holdMs: number) => pumps.claimDuePumps(db, { now, limit, holdMs }),
-    save: (pump: Parameters<typeof pumps.savePump>[1]) => pumps.savePump(db, pump),
+    save: (pump: Pump) => pumps.savePump(db, pump),
     replace: (source: Source, connectors: readonly string[], now: number) =>
       pumps.replacePumps(db, source, { connectors, now }),
     claimUnseen: (since: number, now: number, limit: number) =>

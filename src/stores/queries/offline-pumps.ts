@@ -3,13 +3,13 @@ import type { OfflinePumpsTable, StoreTables } from '../schema.ts'
 import { insertNew } from './insert-new.ts'
 
 /** An application on a portal. */
-interface Source {
+export interface Source {
   readonly memberId: string
   readonly clientId: string
 }
 
 /** An offline queue that is to be drained. */
-interface Pump extends Source {
+export interface Pump extends Source {
   readonly connector: string
   readonly scheme: OfflinePumpsTable['scheme']
   readonly schemeUntil: number
