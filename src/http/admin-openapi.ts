@@ -1,5 +1,20 @@
 import { INSTALL_REFUSALS } from '../bridge/installs/refusals.ts'
 
+const PAGES = [
+  {
+    path: '/b24/app',
+    id: 'App',
+    summary: "The application's own page in the frame of a portal.",
+    parameters: [],
+  },
+  {
+    path: '/b24/placements/{name}',
+    id: 'Placement',
+    summary: 'The page of a placement in the frame of a portal.',
+    parameters: [parameter('path', 'name', 'Letters, digits, - and _.', true)],
+  },
+]
+
 /** The part of the OpenAPI description about connecting portals; what is said of each stands in `docs/connecting.md`. */
 export function connectingPaths(): Record<string, unknown> {
   const portal = parameter('path', 'id', 'Member id, domain or alias.', true)
@@ -51,6 +66,29 @@ export function connectingPaths(): Record<string, unknown> {
         responses: { 200: json('Kept.'), ...refusals([400, 402, 403, 404, 413, 429, 502, 503]) },
       },
     },
+    ...Object.fromEntries(
+      PAGES.map(({ path, id, summary, parameters }) => [
+        path,
+        {
+          get: {
+            operationId: `look${id}`,
+            summary: `${summary} For places that post nothing.`,
+            parameters,
+            responses: { 200: page('The page, without anything of a portal.'), ...refusals([403, 502, 503]) },
+          },
+          post: {
+            operationId: `open${id}`,
+            summary,
+            parameters,
+            requestBody: form,
+            responses: {
+              200: page('The page; only the portal may show it in a frame.'),
+              ...refusals([400, 402, 403, 404, 413, 429, 502, 503]),
+            },
+          },
+        },
+      ]),
+    ),
     '/v1/portals': {
       get: {
         operationId: 'listPortals',

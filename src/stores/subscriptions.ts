@@ -1,7 +1,7 @@
 import { listApplications, listInstallations } from './queries/applications.ts'
 import { releaseLease, takeLease } from './queries/leases.ts'
 import { findPortal } from './queries/portals.ts'
-import * as subscriptions from './queries/subscriptions.ts'
+import { type AppliedRow, findApplied, listInstalled, saveApplied } from './queries/subscriptions.ts'
 import { listTokens } from './queries/tokens.ts'
 import type { Store } from './store.ts'
 
@@ -16,10 +16,10 @@ export function subscriptionRecords({ db }: Pick<Store, 'db'>, newId: () => stri
     listInstallations: (memberId: string) => listInstallations(db, memberId),
     listTokens: (memberId: string) => listTokens(db, { memberId }),
     listInstalled: (clientId: string, page: { readonly after: string; readonly limit: number }) =>
-      subscriptions.listInstalled(db, clientId, page),
-    findApplied: (memberId: string, clientId: string) => subscriptions.findApplied(db, memberId, clientId),
-    saveApplied: (applied: Parameters<typeof subscriptions.saveApplied>[1]) =>
-      subscriptions.saveApplied(db, applied),
+      listInstalled(db, clientId, page),
+    findApplied: (memberId: string, clientId: string): Promise<AppliedRow | undefined> =>
+      findApplied(db, memberId, clientId),
+    saveApplied: (applied: AppliedRow) => saveApplied(db, applied),
     async claim(name: string) {
       const lease = await takeLease(db, { name, owner: newId(), ttlMs: LEASE_MS })
       return lease === undefined ? undefined : () => releaseLease(db, lease)

@@ -2,7 +2,7 @@ import type { Kysely } from 'kysely'
 import type { StoreTables } from '../schema.ts'
 
 /** What was applied to a portal last; see `bridge/events/subscriptions`. */
-interface Applied {
+export interface AppliedRow {
   readonly memberId: string
   readonly clientId: string
   readonly document: string
@@ -16,7 +16,7 @@ export async function findApplied(
   db: Kysely<StoreTables>,
   memberId: string,
   clientId: string,
-): Promise<Applied | undefined> {
+): Promise<AppliedRow | undefined> {
   const row = await db
     .selectFrom('subscriptions')
     .selectAll()
@@ -29,7 +29,7 @@ export async function findApplied(
 }
 
 /** Keeps it over what was applied before. */
-export async function saveApplied(db: Kysely<StoreTables>, applied: Applied): Promise<void> {
+export async function saveApplied(db: Kysely<StoreTables>, applied: AppliedRow): Promise<void> {
   const { memberId, clientId, document, base, remembered, appliedAt } = applied
   const values = { document, base, remembered, applied_at: appliedAt }
   await db

@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import { describe, expect, it } from 'vitest'
 import { parseSubscriptions } from '../../../../src/bridge/events/subscriptions/yaml.ts'
 import { ConfigError } from '../../../../src/model/errors.ts'
@@ -71,5 +72,12 @@ describe('a file of subscriptions', () => {
     )
     expect(faults(bomb.join('\n'))[0]).toMatch(/^file\.yaml: Excessive alias count/)
     expect(faults(`# ${'x'.repeat(1024 * 1024)}`)).toEqual(['file.yaml has more than 1048576 bytes.'])
+  })
+
+  it.each(['subscriptions.md', 'placements.md'])('of docs/%s is one', (name) => {
+    const page = readFileSync(new URL(`../../../../docs/${name}`, import.meta.url), 'utf8')
+    const files = [...page.matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] ?? '')
+    expect(files.length).toBeGreaterThan(0)
+    for (const file of files) expect(parseSubscriptions(file, name).portals).toBe('*')
   })
 })
