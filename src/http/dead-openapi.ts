@@ -102,6 +102,7 @@ const HOW = {
   by: { type: 'string', description: 'Who wants it, for the record.' },
   new_id: { type: 'boolean', description: 'A fresh message id: it runs whatever became of the first one.' },
   queue: { type: 'string', description: 'The queue where it goes instead.' },
+  again: { type: 'boolean', description: 'Although it was sent again before.' },
   dry_run: { type: 'boolean', description: 'Sends nothing.' },
 } as const
 

@@ -46,6 +46,7 @@ const HOW = {
   by: z.string().min(1).max(100).optional(),
   new_id: z.boolean().optional(),
   queue: name.optional(),
+  again: z.boolean().optional(),
   dry_run: z.boolean().optional(),
 }
 const EDIT = z.strictObject({
@@ -149,8 +150,8 @@ function filterOf({ state = 'open', ...rest }: z.infer<typeof FILTER>): LetterFi
 }
 
 function howOf(how: Omit<z.infer<typeof RETRY>, 'edit'>, request: FastifyRequest) {
-  const { by, new_id: newId, dry_run: dryRun, queue } = how
-  return { by: operator(request, by), ...given({ newId, dryRun, queue }) }
+  const { by, new_id: newId, dry_run: dryRun, queue, again } = how
+  return { by: operator(request, by), ...given({ newId, dryRun, queue, again }) }
 }
 
 function editOf({ body, method, params, headers }: z.infer<typeof EDIT>): LetterEdit {

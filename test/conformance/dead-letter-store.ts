@@ -153,14 +153,17 @@ export function deadLetterStoreConformance(database: TestDatabase): void {
 
     it('are sent again by one at a time, and say who did it how often', async () => {
       const one = await put()
-      const claim = (ttlMs: number, by = 'cli:ann') => claimLetter(db, one.id, { by, at: AT + 1, ttlMs })
-      const claims = await Promise.all(Array.from({ length: 6 }, () => claim(60_000)))
+      const claim = (ttlMs: number, retries: number, by = 'cli:ann') =>
+        claimLetter(db, one.id, { by, at: AT + 1, ttlMs, retries })
+      const claims = await Promise.all(Array.from({ length: 6 }, () => claim(60_000, 0)))
       expect(claims.filter((taken) => taken)).toHaveLength(1)
       await settleLetter(db, one.id, false)
       expect(await findLetter(db, one.id)).toMatchObject({ state: 'open', retries: 1, retriedBy: 'cli:ann' })
       // A right whose holder died ends by itself.
-      expect(await claim(0)).toBe(true)
-      expect(await claim(60_000, 'http:127.0.0.1')).toBe(true)
+      expect(await claim(0, 1)).toBe(true)
+      // Whoever read it before somebody else was at it comes too late.
+      expect(await claim(60_000, 1)).toBe(false)
+      expect(await claim(60_000, 2, 'http:127.0.0.1')).toBe(true)
       await settleLetter(db, one.id, true)
       expect(await findLetter(db, one.id)).toMatchObject({
         state: 'retried',
@@ -168,7 +171,7 @@ export function deadLetterStoreConformance(database: TestDatabase): void {
         retriedAt: AT + 1,
         retriedBy: 'http:127.0.0.1',
       })
-      expect(await claimLetter(db, 'nobody', { by: 'x', at: AT, ttlMs: 0 })).toBe(false)
+      expect(await claimLetter(db, 'nobody', { by: 'x', at: AT, ttlMs: 0, retries: 0 })).toBe(false)
     })
 
     it('go with their content, one by one or with age', async () => {

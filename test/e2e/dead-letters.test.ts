@@ -187,7 +187,7 @@ describe('dead letters of rabbitmq-to-bitrix24', () => {
 describe('the command line for dead letters', () => {
   it('shows a table, a letter and a file, and asks before it drops', async () => {
     const bench = await open({ broker: 'embedded' })
-    expect((await cli(bench, 'dead', 'list')).out).toBe('No dead letter fits.\n')
+    expect((await cli(bench, 'dead', 'list')).out).toMatch(/^No dead letter fits\./)
     await bench.ask('\u001b[2Jnot json', { messageId: 'm-1' })
     const [letter] = await letters(bench, 1)
     const list = await cli(bench, 'dead', 'list', '--since', '1h', '--queue', bench.commandQueue)

@@ -1,5 +1,7 @@
+import { readFileSync } from 'node:fs'
 import { expect, it, onTestFinished } from 'vitest'
 import { createDeadLetters, type DeadLetters } from '../../src/bridge/dead/letters.ts'
+import { LETTER_REFUSALS } from '../../src/bridge/dead/refusals.ts'
 import type { Broker, Message } from '../../src/brokers/broker.ts'
 import { openEmbeddedBroker } from '../../src/brokers/embedded.ts'
 import type { DeadLetter } from '../../src/model/dead-letter.ts'
@@ -172,7 +174,9 @@ it('sends a letter again under a new id, with changes, or to another queue', asy
   expect(first!.body.toString()).toBe(
     '{"method":"crm.lead.get","params":{"id":12345678901234567890},"meta":1.50}',
   )
-  await post(bench, `/v1/dead/${id}/retry`, { edit: { params: { id: 7 } } })
+  const twice = await post(bench, `/v1/dead/${id}/retry`, {})
+  expect([twice.status, twice.json.error]).toEqual([409, 'LETTER_RETRIED'])
+  await post(bench, `/v1/dead/${id}/retry`, { again: true, edit: { params: { id: 7 } } })
   expect((await bench.taken())[0]!.body.toString()).toBe(
     '{"method":"crm.deal.get","params":{"id":7},"meta":1.50}',
   )
@@ -229,6 +233,29 @@ it('sends many again, says before what it would do, and drops and exports', asyn
   expect(Buffer.from(lines[0].body_base64, 'base64').toString()).toBe('{"method":"x"}')
 })
 
+it('ends a run over many when its caller is gone, and the others stay open', async () => {
+  const bench = await open()
+  for (let i = 0; i < 9; i++) await bench.put()
+  const gone = new AbortController()
+  let ends = 0
+  const onEach = (): void => {
+    if (++ends === 3) gone.abort()
+  }
+  const how = { by: 'x', ratePerSecond: 1000, signal: gone.signal, onEach }
+  expect(await bench.letters.retryMany({}, how)).toMatchObject({ sent: 3, whole: false })
+  expect(await bench.letters.count({ state: 'open' })).toBe(6)
+})
+
+it('sends a letter once when two want it at the same moment', async () => {
+  const bench = await open()
+  const id = await bench.put()
+  const answers = await Promise.all([1, 2, 3].map(() => post(bench, `/v1/dead/${id}/retry`, {})))
+  const codes = answers.map(({ json }) => json.error ?? 'sent').sort()
+  expect(codes.filter((code) => code === 'sent')).toHaveLength(1)
+  for (const code of codes) expect(['sent', 'LETTER_BUSY', 'LETTER_RETRIED']).toContain(code)
+  expect(await bench.taken()).toHaveLength(1)
+})
+
 it('has nothing to show where letters stay in their queue, and says so', async () => {
   const server = await running({ deadLetters: 'queue' })
   for (const [path, method] of [
@@ -259,4 +286,11 @@ it('lets nobody see or send letters who may not send commands', async () => {
     expect([answer.status, answer.json.error], `${method} ${path}`).toEqual([401, 'TOKEN_WRONG'])
   }
   expect(await bench.taken()).toEqual([])
+})
+
+it('names every refusal on the page, beside its status', () => {
+  const rows = readFileSync(new URL('../../docs/dead-letters.md', import.meta.url), 'utf8').split('\n')
+  for (const [code, { status }] of Object.entries(LETTER_REFUSALS)) {
+    expect(rows.find((line) => line.startsWith(`| ${status} |`))).toContain(`\`${code}\``)
+  }
 })

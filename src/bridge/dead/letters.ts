@@ -21,6 +21,8 @@ export interface DeadLetters {
   retryMany(filter: LetterFilter, options: RetryManyOptions): Promise<RetriedMany>
   /** Forgets a letter for good. Throws `LETTER_UNKNOWN`. */
   drop(id: string, by: string): Promise<void>
+  /** Forgets all that fit, as they are found, and says how many there were. */
+  dropMany(filter: LetterFilter, by: string): Promise<number>
   /** Every letter that fits, the oldest first, read as it is asked for. */
   each(filter: LetterFilter): AsyncIterable<WholeLetter>
 }
@@ -29,6 +31,18 @@ const PAGE = 100
 
 export function createDeadLetters(parts: RetryParts): DeadLetters {
   const { store, log } = parts
+
+  /** The oldest first. */
+  async function* summaries(filter: LetterFilter): AsyncGenerator<DeadLetter> {
+    for (let after: string | undefined; ; ) {
+      const page = { limit: PAGE, order: 'oldest' as const }
+      const { letters, next } = await store.list(filter, after === undefined ? page : { ...page, after })
+      yield* letters
+      if (next === undefined) return
+      after = next
+    }
+  }
+
   return {
     list: (filter, page) => store.list(filter, page),
     count: (filter) => store.count(filter),
@@ -44,17 +58,17 @@ export function createDeadLetters(parts: RetryParts): DeadLetters {
       if (!(await store.drop(id))) throw refuseLetter('LETTER_UNKNOWN')
       log('dead.dropped', { letter: id, by })
     },
+    async dropMany(filter, by) {
+      let dropped = 0
+      for await (const { id } of summaries(filter)) if (await store.drop(id)) dropped++
+      log('dead.dropped', { count: dropped, by })
+      return dropped
+    },
     async *each(filter) {
-      for (let after: string | undefined; ; ) {
-        const page = { limit: PAGE, order: 'oldest' as const }
-        const { letters, next } = await store.list(filter, after === undefined ? page : { ...page, after })
-        for (const letter of letters) {
-          const content = await store.content(letter.id)
-          // Dropped meanwhile.
-          if (content !== undefined) yield { letter, content }
-        }
-        if (next === undefined) return
-        after = next
+      for await (const letter of summaries(filter)) {
+        const content = await store.content(letter.id)
+        // Dropped meanwhile.
+        if (content !== undefined) yield { letter, content }
       }
     },
   }

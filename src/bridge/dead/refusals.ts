@@ -16,7 +16,7 @@ export const LETTER_REFUSALS = {
   RETRY_INVALID: {
     status: 400,
     description: 'What is to be sent again is not written as it must be.',
-    hint: 'A JSON object with by, new_id, queue, dry_run; for one letter edit (body, method, params, headers), for many filter, rate_per_second, limit.',
+    hint: 'A JSON object with by, new_id, queue, again, dry_run; for one letter edit (body, method, params, headers), for many filter, rate_per_second, limit.',
   },
   LETTER_UNKNOWN: {
     status: 404,
@@ -27,6 +27,11 @@ export const LETTER_REFUSALS = {
     status: 409,
     description: 'The portal may have carried this command out; sent again it could happen twice.',
     hint: 'Look in Bitrix24. If it did not happen, retry it under a new id (--new-id, new_id); if it did, drop the letter.',
+  },
+  LETTER_RETRIED: {
+    status: 409,
+    description: 'This letter was sent again before.',
+    hint: 'Look what became of it: a letter that came back names this one. Sent once more it is with --again, again.',
   },
   LETTER_WITHOUT_QUEUE: {
     status: 409,

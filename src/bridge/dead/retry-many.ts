@@ -4,7 +4,7 @@ import { BridgeError } from '../../model/errors.ts'
 import { addressOf, type RetryOptions, type RetryParts, retryLetter } from './retry.ts'
 
 /** How many letters are to be sent again. */
-export interface RetryManyOptions extends Pick<RetryOptions, 'by' | 'newId' | 'queue' | 'dryRun'> {
+export interface RetryManyOptions extends Pick<RetryOptions, 'by' | 'newId' | 'queue' | 'again' | 'dryRun'> {
   /** 20 unless set. */
   readonly ratePerSecond?: number
   /** Letters looked at, at most; 10,000 unless set. */
@@ -28,7 +28,7 @@ export interface RetriedMany {
   readonly sent: number
   /** With `dryRun`. */
   readonly wouldSend: number
-  /** Not to be sent: in doubt, or without a queue. */
+  /** Not to be sent: in doubt, without a queue, or sent before. */
   readonly skipped: number
   readonly failed: number
   /** False when it was ended before all letters were done. */

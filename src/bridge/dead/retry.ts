@@ -15,6 +15,8 @@ export interface RetryOptions {
   /** The queue where it goes instead of the one it came from. */
   readonly queue?: string
   readonly edit?: LetterEdit
+  /** Although it was sent again before. */
+  readonly again?: boolean
   /** Sends nothing, and gives what would be sent. */
   readonly dryRun?: boolean
 }
@@ -50,9 +52,9 @@ export async function retryLetter(parts: RetryParts, id: string, options: RetryO
   const address = addressOf(letter, options)
   const content = await store.content(id)
   if (content === undefined) throw refuseLetter('LETTER_UNKNOWN')
-  const message = again(originalMessage(content), letter, options, parts.newId)
+  const message = outgoing(originalMessage(content), letter, options, parts.newId)
   if (options.dryRun === true) return { letter, address, message }
-  if (!(await store.claim(id, { by: options.by, at: now(), ttlMs: CLAIM_MS })))
+  if (!(await store.claim(id, { by: options.by, at: now(), ttlMs: CLAIM_MS, retries: letter.retries })))
     throw refuseLetter('LETTER_BUSY')
   try {
     await parts.broker.publish(address, message)
@@ -69,15 +71,16 @@ export async function retryLetter(parts: RetryParts, id: string, options: RetryO
 /** Where it goes. Throws where it must not go, or nobody knows. */
 export function addressOf(
   letter: DeadLetter,
-  { newId, queue }: Pick<RetryOptions, 'newId' | 'queue'>,
+  { newId, queue, again }: Pick<RetryOptions, 'newId' | 'queue' | 'again'>,
 ): Address {
+  if (letter.state === 'retried' && again !== true) throw refuseLetter('LETTER_RETRIED')
   if (letter.unsure && newId !== true) throw refuseLetter('LETTER_UNSURE')
   const address = queue === undefined ? letter.target : { exchange: '', routingKey: queue }
   if (address === undefined) throw refuseLetter('LETTER_WITHOUT_QUEUE')
   return address
 }
 
-function again(
+function outgoing(
   original: Message,
   letter: DeadLetter,
   { edit, newId }: RetryOptions,

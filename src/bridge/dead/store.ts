@@ -11,10 +11,10 @@ export interface DeadLetterStore {
     page: { readonly after?: string; readonly limit: number; readonly order?: 'newest' | 'oldest' },
   ): Promise<LetterPage>
   count(filter: LetterFilter): Promise<number>
-  /** The right to send it again, for a while; false when somebody else has it. */
+  /** The right to send it again, for a while; false when somebody else has it, or had it since it was read. */
   claim(
     id: string,
-    claim: { readonly by: string; readonly at: number; readonly ttlMs: number },
+    claim: { readonly by: string; readonly at: number; readonly ttlMs: number; readonly retries: number },
   ): Promise<boolean>
   settle(id: string, sent: boolean): Promise<void>
   drop(id: string): Promise<boolean>

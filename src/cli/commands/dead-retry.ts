@@ -19,6 +19,7 @@ import { whole } from './numbers.ts'
 interface SendFlags {
   readonly newId?: boolean
   readonly toQueue?: string
+  readonly again?: boolean
   readonly dryRun?: boolean
   readonly json?: boolean
 }
@@ -157,18 +158,21 @@ function addSendFlags(command: Command): Command {
   return command
     .option('--new-id', 'under a fresh message id: it runs whatever became of the first one')
     .option('--to-queue <name>', 'to this queue instead')
+    .option('--again', 'although it was sent again before')
     .option('--dry-run', 'send nothing, and say what would be sent')
     .option('--json', 'as one line of JSON')
 }
 
-function howOf({ newId, toQueue, dryRun }: SendFlags): {
+function howOf({ newId, toQueue, again, dryRun }: SendFlags): {
   newId?: boolean
+  again?: boolean
   queue?: string
   dryRun?: boolean
 } {
   return {
     ...(newId === true ? { newId } : {}),
     ...(toQueue === undefined ? {} : { queue: toQueue }),
+    ...(again === true ? { again } : {}),
     ...(dryRun === true ? { dryRun } : {}),
   }
 }

@@ -34,6 +34,8 @@ export function deadCommand(io: CliIo): Command {
     .addCommand(exportCommand(io))
 }
 
+const NOTHING = 'No dead letter fits. The running service takes them over from their queue.'
+
 interface ListFlags extends FilterFlags {
   readonly limit: number
   readonly after?: string
@@ -51,7 +53,7 @@ function listCommand(io: CliIo): Command {
       const page = { limit: flags.limit, ...(flags.after === undefined ? {} : { after: flags.after }) }
       const { letters, next } = await withLetters(config, io, (all) => all.list(filterOf(flags), page))
       if (flags.json === true) return printJson(io, { letters: letters.map(letterFacts), next: next ?? null })
-      if (letters.length === 0) return printLines(io, ['No dead letter fits.'])
+      if (letters.length === 0) return printLines(io, [NOTHING])
       printLines(io, listLines(letters, Date.now()))
       if (next !== undefined) printLines(io, [`There are more: --after ${next}`])
     })
@@ -94,10 +96,10 @@ function dropCommand(io: CliIo): Command {
         const filter = filterOf(flags)
         const count = ids.length > 0 ? ids.length : await letters.count(filter)
         if (flags.yes !== true && count > 0) await confirm(io, `Drop ${counted(count)} for good?`)
-        const chosen = ids.length > 0 ? ids : await idsOf(letters.each(filter))
-        for (const id of chosen) await letters.drop(id, operator())
-        if (flags.json === true) printJson(io, { dropped: chosen.length })
-        else printLines(io, [`dropped: ${counted(chosen.length)}`])
+        const dropped = ids.length > 0 ? ids.length : await letters.dropMany(filter, operator())
+        for (const id of ids) await letters.drop(id, operator())
+        if (flags.json === true) printJson(io, { dropped })
+        else printLines(io, [`dropped: ${counted(dropped)}`])
       })
     })
   return addSettingFlags(command)
@@ -133,14 +135,6 @@ function exportCommand(io: CliIo): Command {
       io.stderr.write(`${counted(count)}${flags.out === undefined ? '' : ` → ${flags.out}`}\n`)
     })
   return addSettingFlags(command)
-}
-
-async function idsOf(
-  letters: AsyncIterable<{ readonly letter: { readonly id: string } }>,
-): Promise<string[]> {
-  const ids: string[] = []
-  for await (const { letter } of letters) ids.push(letter.id)
-  return ids
 }
 
 /** A file of that name that is there already is left alone. */

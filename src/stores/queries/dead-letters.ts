@@ -126,12 +126,12 @@ export async function countLetters(db: Db, filter: LetterFilter): Promise<number
 
 /**
  * Takes the right to send a letter again, and writes down who tried and when. False when it is gone, or somebody else is
- * at it; the right ends by itself after `ttlMs`.
+ * at it or was since the letter was read with so many `retries`; the right ends by itself after `ttlMs`.
  */
 export async function claimLetter(
   db: Db,
   id: string,
-  claim: { readonly by: string; readonly at: number; readonly ttlMs: number },
+  claim: { readonly by: string; readonly at: number; readonly ttlMs: number; readonly retries: number },
 ): Promise<boolean> {
   const now = moment(db, undefined)
   const result = await db
@@ -143,6 +143,7 @@ export async function claimLetter(
       retried_by: claim.by.slice(0, 255),
     }))
     .where('id', '=', id)
+    .where('retries', '=', claim.retries)
     .where('claimed_until', '<=', now)
     .executeTakeFirst()
   return result.numUpdatedRows > 0n
