@@ -14,6 +14,7 @@ import { bucketLevels } from '../stores/bucket-levels.ts'
 import { openStore } from '../stores/open.ts'
 import type { Secrets } from '../stores/secrets.ts'
 import { openSharedBuckets } from '../stores/shared-buckets.ts'
+import { openSharedRests } from '../stores/shared-rests.ts'
 import type { Store } from '../stores/store.ts'
 import { folderBeside, unlockStore } from '../stores/unlock.ts'
 
@@ -34,6 +35,7 @@ export interface Foundation {
   /** This process, different for each: the owner of leases. */
   readonly owner: string
   readonly now: () => number
+  readonly random: () => number
   readonly newId: () => string
   /** What is to be closed at the end, last first. */
   readonly closing: (() => Promise<unknown>)[]
@@ -99,6 +101,7 @@ export async function openFoundation(
     broker,
     owner: `${instance}-${randomUUID()}`,
     now: Date.now,
+    random: Math.random,
     newId: randomUUID,
     closing,
     unlessStopped: (work) => (signal === undefined ? work : orAbort(work, signal)),
@@ -117,7 +120,11 @@ export async function openPortals(base: Opened): Promise<Foundation> {
   const shared = store.features.shared
     ? await openSharedBuckets({ store, owner: base.owner, now: base.now, log })
     : undefined
-  closing.push(async () => shared?.close())
+  const rests = store.features.shared ? await openSharedRests(store) : undefined
+  closing.push(
+    async () => shared?.close(),
+    async () => rests?.close(),
+  )
   const { portals, keeper } = createStoredPortals({
     defaultPortal: config.portal,
     ...(config.isolated === undefined ? {} : { defaultCredential: parametersCredential(config.isolated) }),
@@ -130,6 +137,7 @@ export async function openPortals(base: Opened): Promise<Foundation> {
     owner: base.owner,
     now: base.now,
     ...(shared === undefined ? {} : { shared }),
+    ...(rests === undefined ? {} : { rests }),
     levels: await bucketLevels(store, base.now, (error) => logger.warn({ err: error }, 'bucket.unsaved')),
     onRequest: (domain, report) => metrics.request(domain, report),
     onRefresh: (outcome) => metrics.tokens(outcome),
@@ -150,6 +158,7 @@ export async function openPortals(base: Opened): Promise<Foundation> {
     () => keeper.close(),
     () => portals.close(1000),
   )
+  rests?.follow(() => portals.list())
   await keeper.start()
   return { ...base, portals, transport, instances: () => shared?.instances() ?? 1 }
 }

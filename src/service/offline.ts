@@ -8,7 +8,7 @@ const PAUSE_MS = 2000
 
 /** The pumps of offline queues; they do nothing before `start`. */
 export function createOfflinePart(base: Foundation, outlet: EventOutlet): OfflinePumps {
-  const { config, store, portals, owner, now, log, metrics, closing } = base
+  const { config, store, portals, owner, now, random, log, metrics, closing } = base
   const { limit, pollMs, idlePollMs } = config.events.offline
   const pumps = createOfflinePumps({
     store: offlineQueries(store),
@@ -20,7 +20,7 @@ export function createOfflinePart(base: Foundation, outlet: EventOutlet): Offlin
     idlePollMs,
     pauseMs: PAUSE_MS,
     now,
-    random: Math.random,
+    random,
     log,
     onDrained: metrics.offlineDrained,
   })

@@ -22,10 +22,10 @@ const ALONE = { leaseMs: 5000, scanMs: 3000 }
 
 /** Listens to the push servers of portals; does nothing before `start`. */
 export function createPushPart(base: Foundation, outlet: EventOutlet, hooks: PushHooks): PushSupervisor {
-  const { config, store, portals, owner, now, log, metrics, closing } = base
+  const { config, store, portals, owner, now, random, log, metrics, closing } = base
   const client = createPushClient({
     now,
-    random: Math.random,
+    random,
     format: config.events.push.format,
     ...certificates(config),
   })
