@@ -35,7 +35,7 @@ async function letters(bench: Bench, count: number, ...filter: string[]): Promis
   await eventually(async () => {
     found = (await json(bench, 'list', ...filter)).letters
     expect(found).toHaveLength(count)
-  }, 15_000)
+  }, 25_000)
   return found
 }
 
@@ -99,6 +99,8 @@ for (const { name, kind, skip } of BROKERS) {
       const [letter] = await letters(bench, 1)
       expect(letter).toMatchObject({ unsure: true, method: 'crm.deal.add', messageId: 'm-1', attempts: 1 })
       expect(letter.portal).toBe(new URL(bench.sandbox.url).host)
+      expect((await json(bench, 'list', '--portal', letter.portal)).letters).toHaveLength(1)
+      expect((await json(bench, 'list', '--portal', 'other.example')).letters).toEqual([])
       const refused = await cli(bench, 'dead', 'retry', letter.id)
       expect(refused).toMatchObject({ code: 2, err: expect.stringContaining('--new-id') })
       const many = await json(bench, 'retry', '--all')
@@ -131,7 +133,7 @@ for (const { name, kind, skip } of BROKERS) {
       expect(new Set(again.map(({ messageId }) => messageId))).toEqual(new Set(ids))
       expect(again.every(({ retryOf }) => typeof retryOf === 'string')).toBe(true)
       expect((await json(bench, 'drop', '--all', '--yes')).dropped).toBe(500)
-    }, 60_000)
+    }, 90_000)
   })
 }
 

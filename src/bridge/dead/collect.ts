@@ -55,7 +55,7 @@ export function collectDeadLetters(settings: CollectSettings): Collector {
   async function end(): Promise<void> {
     stop.abort()
     // A broker that is away keeps a subscription waiting until it is closed itself.
-    if (consumer === undefined) void starting.then(() => consumer?.stop())
+    if (consumer === undefined) void starting.then(() => consumer?.stop()).catch(() => undefined)
     await consumer?.stop()
     await Promise.allSettled(running)
   }
