@@ -7,8 +7,11 @@ import { fileURLToPath } from 'node:url'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { openStore } from '../../src/stores/open.ts'
 import { listLetters } from '../../src/stores/queries/dead-letters.ts'
+import { BadProxy } from '../brokers/proxy.ts'
 import { eventually } from '../conformance/broker.ts'
 import { addDeal, type Bench, BROKERS, openBench } from '../support/bridge.ts'
+import { amqpUrl } from '../support/engines.ts'
+import { openEventBench } from '../support/events.ts'
 
 const ROOT = fileURLToPath(new URL('../..', import.meta.url))
 // Inside node_modules, so that the built files find their dependencies.
@@ -189,4 +192,43 @@ describe.skipIf(BROKERS[1].skip)('the built service with a wrong password for Ra
     service.child.kill('SIGKILL')
     await service.exit
   })
+})
+
+describe.skipIf(BROKERS[1].skip)('events that the built service has answered', () => {
+  /** Answered by a process that sees no broker, and still in the store. */
+  async function answered(count: number) {
+    const proxy = await BadProxy.open(amqpUrl!)
+    onTestFinished(() => proxy.close())
+    const bench = await openEventBench({ broker: 'amqp', brokerUrl: proxy.url })
+    await bench.service.stop()
+    proxy.refuse = true
+    const service = await run(bench, 'service.listening')
+    const { url } = JSON.parse(/.*service\.listening.*/.exec(service.output())?.[0] ?? '{}') as {
+      url: string
+    }
+    for (let id = 1; id <= count; id++) {
+      const { status } = await bench.post(bench.deal(id), { path: `${url}/b24/events` })
+      expect(status).toBe(200)
+    }
+    proxy.refuse = false
+    return { bench, service, wanted: Array.from({ length: count }, (_, index) => index + 1) }
+  }
+
+  it('are published in order after it was killed while the broker was away', async () => {
+    const { bench, service, wanted } = await answered(40)
+    service.child.kill('SIGKILL')
+    await service.exit
+    await bench.start()
+    await eventually(() => expect(bench.deals()).toEqual(wanted), 20_000)
+    expect(bench.consumed.filter(({ body }) => body.event === 'ONCRMDEALUPDATE')).toHaveLength(40)
+  }, 60_000)
+
+  it('are published in order after it was killed in the middle of publishing them', async () => {
+    const { bench, service, wanted } = await answered(150)
+    await eventually(() => expect(bench.deals().length).toBeGreaterThan(0), 20_000)
+    service.child.kill('SIGKILL')
+    await service.exit
+    await bench.start()
+    await eventually(() => expect(bench.deals()).toEqual(wanted), 30_000)
+  }, 60_000)
 })

@@ -55,6 +55,10 @@ export interface EventBench {
   post(form: string | Readonly<Record<string, string>>, more?: PostOptions): Promise<Posted>
   /** The fields of `auth` that prove the application. */
   auth(more?: Readonly<Record<string, string>>): Record<string, string>
+  /** A changed deal, as a form of the application. */
+  deal(id: number): Record<string, string>
+  /** Ids of the deals that were changed, each message once, in order of arrival. */
+  deals(): number[]
   /** The handler address with its key. */
   handler(): string
   /** The events of a name, waiting until there are so many. */
@@ -63,6 +67,7 @@ export interface EventBench {
 }
 
 export interface PostOptions {
+  /** Of the bridge, or a whole address. */
   readonly path?: string
   readonly method?: string
   readonly headers?: Readonly<Record<string, string>>
@@ -143,7 +148,7 @@ export async function openEventBench(
       return bench.service
     },
     async post(form, { path = '/b24/events', method = 'POST', headers = {} } = {}) {
-      const answer = await fetch(`${bench.service.url}${path}`, {
+      const answer = await fetch(new URL(path, bench.service.url), {
         method,
         headers: { 'content-type': 'application/x-www-form-urlencoded', ...headers },
         ...(method === 'GET' || method === 'HEAD'
@@ -158,6 +163,17 @@ export async function openEventBench(
       'auth[application_token]': bench.applicationToken,
       ...more,
     }),
+    deal: (id) => ({
+      event: 'ONCRMDEALUPDATE',
+      'data[FIELDS][ID]': String(id),
+      ts: '1727018926',
+      ...bench.auth(),
+    }),
+    deals() {
+      const found = consumed.filter(({ body }) => body.event === 'ONCRMDEALUPDATE')
+      const once = new Map(found.map(({ body }) => [body.key as string, Number(body.data.FIELDS.ID)]))
+      return [...once.values()]
+    },
     handler() {
       const url = new URL(handlerUrl(bench.service.url, memberId, (text) => secrets.fingerprint(text)))
       return `${url.pathname}${url.search}`
