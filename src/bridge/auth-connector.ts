@@ -118,7 +118,12 @@ function named(portal: Portal, connector: string, onRefused: () => void): Portal
   return {
     domain,
     credential: own,
-    lane: { submit, stats: () => lane.stats(), close: (ms) => lane.close(ms) },
+    lane: {
+      submit,
+      stats: () => lane.stats(),
+      learn: (rests) => lane.learn(rests),
+      close: (ms) => lane.close(ms),
+    },
   }
 }
 

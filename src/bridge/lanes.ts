@@ -1,6 +1,7 @@
 import type { Lane, LaneOptions } from '../client/lane/lane.ts'
 import { createLane } from '../client/lane/lane.ts'
 import type { SharedCounter } from '../client/lane/places.ts'
+import type { Rest } from '../client/lane/rests.ts'
 import type { Credential } from '../model/credential.ts'
 import { type RequestLimit, STANDARD_LIMIT } from '../model/limits.ts'
 
@@ -8,19 +9,29 @@ import { type RequestLimit, STANDARD_LIMIT } from '../model/limits.ts'
 export interface LanesOptions {
   readonly lane: Omit<
     LaneOptions,
-    'credential' | 'onRequest' | 'initialLevel' | 'onLevel' | 'shared' | 'onRenamed'
+    'credential' | 'onRequest' | 'onRest' | 'initialLevel' | 'onLevel' | 'shared' | 'onRenamed'
   >
   /** Keeps the level of each portal's request counter over restarts. */
   readonly levels?: {
     load(domain: string, limit: RequestLimit | null | undefined): number
     save(domain: string, level: number): void
   }
+  /** What portals have told other processes to leave alone. */
+  readonly rests?: SharedRests
   /** The request counters of portals that other processes call too; without it each is counted here alone. */
   readonly shared?: { counter(domain: string, limit: RequestLimit): SharedCounter }
   readonly onRequest?: (domain: string, report: Parameters<NonNullable<LaneOptions['onRequest']>>[0]) => void
   readonly now: () => number
   /** A lane that was not asked for in so long, and has nothing to do, is closed; ten minutes. */
   readonly idleMs?: number
+}
+
+/** What one process was told by a portal, for all that share a store. */
+export interface SharedRests {
+  /** `undefined`: the portal answers again. */
+  tell(domain: string, rest: Rest | undefined): void
+  /** What holds now. */
+  of(domain: string): readonly Rest[]
 }
 
 /** A portal as a command finds it: the lane to it, and the credential to use there. */
@@ -46,7 +57,7 @@ export interface Lanes {
 
 /** Lanes by the domain of their portal. Holds no timer. */
 export function createLanes(options: LanesOptions): Lanes {
-  const { levels, shared, onRequest, now, idleMs = 10 * 60_000 } = options
+  const { levels, shared, rests, onRequest, now, idleMs = 10 * 60_000 } = options
   const lanes = new Map<string, LaneUse & { usedAt: number }>()
   return {
     open(credential, more = {}) {
@@ -60,6 +71,7 @@ export function createLanes(options: LanesOptions): Lanes {
           credential,
           limit,
           ...(more.onRenamed === undefined ? {} : { onRenamed: more.onRenamed }),
+          ...(rests === undefined ? {} : { onRest: (rest) => rests.tell(domain, rest) }),
           ...(shared === undefined || !limit ? {} : { shared: shared.counter(domain, limit) }),
           ...(levels === undefined || shared !== undefined
             ? {}
@@ -71,6 +83,8 @@ export function createLanes(options: LanesOptions): Lanes {
         })
         known = { domain, lane, credential, usedAt: 0 }
         lanes.set(domain, known)
+        const learnt = rests?.of(domain) ?? []
+        if (learnt.length > 0) lane.learn(learnt)
       }
       known.usedAt = now()
       return { domain, lane: known.lane, credential }

@@ -10,6 +10,7 @@ import { up as instances } from './migrations/0007-instances.ts'
 import { up as subscriptions } from './migrations/0008-subscriptions.ts'
 import { up as laneQueues } from './migrations/0009-lane-queues.ts'
 import { up as outbox } from './migrations/0010-outbox.ts'
+import { up as portalRests } from './migrations/0011-portal-rests.ts'
 import { integer, key, makeTable, time } from './migrations/table.ts'
 
 interface Migration {
@@ -30,6 +31,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { id: 8, name: 'subscriptions', up: subscriptions },
   { id: 9, name: 'lane-queues', up: laneQueues },
   { id: 10, name: 'outbox', up: outbox },
+  { id: 11, name: 'portal-rests', up: portalRests },
 ]
 
 interface MigrationTables {

@@ -24,6 +24,7 @@ export interface StoreTables {
   event_spool: EventSpoolTable
   instances: InstancesTable
   lane_queues: LaneQueuesTable
+  portal_rests: PortalRestsTable
   suspects: SuspectsTable
   b24_outbox: OutboxTable
   b24_inbox: InboxTable
@@ -356,6 +357,16 @@ export interface InboxTable {
   /** When it is due; empty when there is nothing to be sent. */
   callback_at: number | null
   callback_error: string | null
+}
+
+/** What portals want to be left alone with. */
+export interface PortalRestsTable {
+  id: string
+  domain: string
+  method: string | null
+  credential: string | null
+  code: string
+  until: number
 }
 
 /** Messages that a process may have died of. */

@@ -61,5 +61,15 @@ for (const database of DATABASES.filter(({ name }) => name !== 'SQLite')) {
         'instances that sent requests',
       ).toHaveLength(INSTANCES)
     }, 120_000)
+
+    it('all stay away from a portal that has told one of them to', async () => {
+      const error = { error: 'OVERLOAD_LIMIT', error_description: 'REST API is blocked due to overload.' }
+      bench.sandbox.fault([{ kind: 'refuse', error }])
+      await bench.send({ method: 'profile' })
+      const troubles = () => [bench.service, ...others].map((one) => one.lanes()[0]?.stats.trouble)
+      await expect
+        .poll(troubles, { timeout: 20_000 })
+        .toEqual(Array.from({ length: INSTANCES }, () => 'OVERLOAD_LIMIT'))
+    }, 30_000)
   })
 }

@@ -24,7 +24,10 @@ export interface Breaker {
   readonly since: number
   /** A request got no usable answer. `unsent`: it never reached the portal. */
   failed(error: BridgeError, unsent: boolean, now: number): void
-  suspended(error: BridgeError, now: number): void
+  /** Gives milliseconds until the next try. */
+  suspended(error: BridgeError, now: number): number
+  /** Another process was told to stay away: rests for as long; `undefined` ends a rest that was learned so. */
+  learned(error: BridgeError | undefined, ms: number, now: number): void
   answered(): void
 }
 
@@ -37,6 +40,7 @@ export function createBreaker(): Breaker {
   let openUntil = 0
   let reason: BridgeError | undefined
   let since = 0
+  let learnt: BridgeError | undefined
   return {
     get openUntil() {
       return openUntil
@@ -59,9 +63,23 @@ export function createBreaker(): Breaker {
       reason = error
     },
     suspended(error, now) {
-      openUntil = now + (SUSPENSIONS_MS[error.code.toLowerCase()] ?? 600_000)
+      const ms = SUSPENSIONS_MS[error.code.toLowerCase()] ?? 600_000
+      openUntil = now + ms
       if (reason === undefined) since = now
       reason = error
+      return ms
+    },
+    learned(error, ms, now) {
+      if (error === undefined) {
+        if (reason === learnt) this.answered()
+        return
+      }
+      // What this process has found out itself counts more.
+      if (reason !== undefined && reason !== learnt) return
+      openUntil = now + ms
+      if (reason === undefined) since = now
+      reason = error
+      learnt = error
     },
     answered() {
       broken = 0
@@ -69,6 +87,7 @@ export function createBreaker(): Breaker {
       openUntil = 0
       since = 0
       reason = undefined
+      learnt = undefined
     },
   }
 }

@@ -6,12 +6,13 @@ import { answerTime } from '../decode.ts'
 import { createBreaker } from './breaker.ts'
 import { type Decision, decide } from './decide.ts'
 import { buildRequest, type LaneRequest, type RequestCall, type Verdict } from './exchange.ts'
-import { badMethod, deadlineExceeded, statusOf, unreachable } from './failures.ts'
+import { badMethod, deadlineExceeded, statusOf, suspendedElsewhere, unreachable } from './failures.ts'
 import { createOperatingBudget } from './operating-budget.ts'
 import { Places, type TakenPlaces } from './places.ts'
 import { type LaneSettings, type LaneState, type Plan, plan } from './plan.ts'
 import { createPrediction } from './prediction.ts'
 import { type BucketState, bucketLevel, bucketOverflowed, emptyBucket, takePlace } from './request-bucket.ts'
+import { LearnedRests, type Rest } from './rests.ts'
 import { createWaiting, type Waiting } from './waiting.ts'
 import { WaitingRoom } from './waiting-room.ts'
 import type { CallSettled, LaneCall, Work } from './work.ts'
@@ -37,6 +38,8 @@ export interface CoreOptions {
   readonly initialLevel: number
   /** Set where several processes share the counter; gives 0 to 1. */
   readonly spread?: () => number
+  /** The portal told us to stay away, wholly or with one method: others may want to know. `undefined`: it answers again. */
+  readonly onRest?: (rest: Rest | undefined) => void
   /** The portal refused a request because its counter is full. */
   readonly onOverLimit?: () => void
   readonly now: number
@@ -71,6 +74,9 @@ export class LaneCore {
   readonly #breaker = createBreaker()
   readonly #prediction = createPrediction()
   readonly #places: Places | undefined
+  readonly #learned = new LearnedRests()
+  /** Others were told that the portal rests. */
+  #told = false
   #bucket: BucketState
   #inFlight = 0
   #requests = 0
@@ -168,7 +174,7 @@ export class LaneCore {
       }
       this.#apply(decision, verdict, item, index, again, now)
     }
-    if (!trouble && !this.#suspendedBy(again)) this.#breaker.answered()
+    if (!trouble && !this.#suspendedBy(again)) this.#portalAnswered()
     this.#putBack(request, again)
   }
 
@@ -189,7 +195,7 @@ export class LaneCore {
       const decision = this.#decide(error, item, index, request, true)
       this.#apply(decision, { error, status: statusOf(error) }, item, index, again, now)
     }
-    if (!(error instanceof TransportError) && !this.#suspendedBy(again)) this.#breaker.answered()
+    if (!(error instanceof TransportError) && !this.#suspendedBy(again)) this.#portalAnswered()
     this.#putBack(request, again)
   }
 
@@ -252,7 +258,7 @@ export class LaneCore {
       turn: this.#requests,
       openUntil: this.#breaker.openUntil,
       probing: this.#breaker.probing,
-      restUntil: this.#operating.restUntil,
+      restUntil: this.#restUntil,
       predictSeconds: this.#prediction.seconds,
       settings: this.#options.settings,
     }
@@ -305,10 +311,11 @@ export class LaneCore {
         }
         break
       case 'rest-method':
-        this.#operating.refused(item.credential, item.methods[index] as string, now)
+        this.#restMethod(error, item.credential, item.methods[index] as string, now)
         break
       case 'suspend':
-        this.#breaker.suspended(error, now)
+        this.#told = true
+        this.#options.onRest?.({ code: error.code, ms: this.#breaker.suspended(error, now) })
         break
       case 'retry-read':
         item.readyAt = now + Math.min(30_000, 500 * 2 ** (item.attempts[index] as number))
@@ -324,6 +331,32 @@ export class LaneCore {
         break
     }
     again.set(item, decision)
+  }
+
+  #restMethod(error: BridgeError, credential: string, method: string, now: number): void {
+    const ms = Math.max(0, this.#operating.refused(credential, method, now) - now)
+    const { code } = error
+    this.#options.onRest?.({ method, credential: this.#learned.fingerprint(credential), code, ms })
+  }
+
+  readonly #restUntil = (credential: string, method: string): number =>
+    Math.max(this.#operating.restUntil(credential, method), this.#learned.until(credential, method))
+
+  /** The portal has answered: nothing of it rests as a whole. */
+  #portalAnswered(): void {
+    this.#breaker.answered()
+    if (!this.#told) return
+    this.#told = false
+    this.#options.onRest?.(undefined)
+  }
+
+  /** What other processes were told; all of it, each time. */
+  learn(rests: readonly Rest[], now: number): void {
+    this.#learned.replace(rests, now)
+    const whole = rests.find(({ method }) => method === undefined)
+    this.#breaker.learned(whole && suspendedElsewhere(whole.code), whole?.ms ?? 0, now)
+    // Whoever gets an answer first tells the others.
+    if (whole !== undefined) this.#told = true
   }
 
   #suspendedBy(again: ReadonlyMap<Waiting, Decision>): boolean {

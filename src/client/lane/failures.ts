@@ -1,4 +1,4 @@
-import { type BridgeError, CommandError, TransportError } from '../../model/errors.ts'
+import { type BridgeError, CommandError, RestError, TransportError } from '../../model/errors.ts'
 
 /** HTTP status that an error carries, 0 when it has none. */
 export function statusOf(error: BridgeError): number {
@@ -29,4 +29,9 @@ export function unreachable(reason: BridgeError): BridgeError {
     status: 503,
     hint: reason.hint ?? 'Send the command again when the portal is back.',
   })
+}
+
+/** Another process was told by the portal to stay away. */
+export function suspendedElsewhere(code: string): RestError {
+  return new RestError(code, 'The portal has told another process of the bridge to stay away for now', 403)
 }

@@ -10,6 +10,7 @@ import { deadlineExceeded } from './failures.ts'
 import type { SharedCounter } from './places.ts'
 import type { LaneSettings, Plan } from './plan.ts'
 import { createPost } from './post.ts'
+import type { Rest } from './rests.ts'
 import type { Waiting } from './waiting.ts'
 import { Withdrawals } from './withdrawals.ts'
 import type { Caller, CallSettled, Work } from './work.ts'
@@ -54,6 +55,8 @@ export interface LaneOptions {
   readonly onLevel?: (level: number) => void
   /** The portal's request counter, where other processes send requests too. */
   readonly shared?: SharedCounter
+  /** Hears when the portal wants to be left alone, wholly or with one method, and when it answers again (`undefined`). */
+  readonly onRest?: (rest: Rest | undefined) => void
   readonly onRequest?: (report: RequestReport) => void
   /** The portal has a new address; keep it. */
   readonly onRenamed?: (origin: string) => void
@@ -62,6 +65,8 @@ export interface LaneOptions {
 /** The one road to a portal: every call passes here. */
 export interface Lane extends Caller {
   stats(): LaneStats
+  /** What other processes were told of the portal's wishes: all that holds now. */
+  learn(rests: readonly Rest[]): void
   /**
    * Stops: waiting work ends with `CLIENT_CLOSED` (it was not sent), requests under way are waited for, at most
    * `graceMs` (default 10 s). Twice is harmless.
@@ -123,6 +128,7 @@ class RunningLane implements Lane {
       ...(options.shared === undefined
         ? {}
         : { spread: Math.random, onOverLimit: () => options.shared?.overflowed() }),
+      ...(options.onRest === undefined ? {} : { onRest: options.onRest }),
       newPrefix: () => `k${randomBytes(6).toString('hex')}_`,
       now: this.#now(),
     }
@@ -151,6 +157,11 @@ class RunningLane implements Lane {
       else if (this.#core.trouble !== undefined) this.#sweepSoon(200)
       this.#pumpSoon()
     })
+  }
+
+  learn(rests: readonly Rest[]): void {
+    this.#core.learn(rests, this.#now())
+    this.#pumpSoon()
   }
 
   stats(): LaneStats {
