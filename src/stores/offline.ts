@@ -21,6 +21,7 @@ export function offlineQueries({ db, features }: Store) {
       pumps.replacePumps(db, source, { connectors, now }),
     claimUnseen: (since: number, now: number, limit: number) =>
       pumps.claimUnseenSources(db, { since, now, limit }),
-    unsee: (source: Source) => pumps.unseeSource(db, source),
+    see: (source: Source, now: number) => pumps.noteSeen(db, source, now),
+    unsee: (source: Source) => pumps.noteSeen(db, source, 0),
   }
 }

@@ -160,10 +160,14 @@ export async function claimUnseenSources(
   return claimed
 }
 
-/** The handlers of an application on a portal are to be looked at again. */
-export async function unseeSource(db: Kysely<StoreTables>, source: Source): Promise<void> {
+/** Notes when the handlers of an application on a portal were looked at; 0 asks for another look at once. */
+export async function noteSeen(db: Kysely<StoreTables>, source: Source, seenAt: number): Promise<void> {
   await insertNew(db, 'offline_sources', 'id', [sourceRow(source)])
-  await db.updateTable('offline_sources').set({ seen_at: 0 }).where('id', '=', sourceId(source)).execute()
+  await db
+    .updateTable('offline_sources')
+    .set({ seen_at: seenAt })
+    .where('id', '=', sourceId(source))
+    .execute()
 }
 
 /** Installations that are new since the last time. */

@@ -126,6 +126,7 @@ describe('the plan of a round that reserves', () => {
     })
     expect(kinds({ suspicious: false, expected: 1 })).toEqual({ reserve: 1 })
     expect(kinds({ suspicious: false, expected: 500, settled: settled(60) })).toEqual({ clear: 50 })
+    expect(kinds({ suspicious: false, settled: settled(49) })).toEqual({ clear: 49, reserve: 1 })
   })
 
   it('reads what others left before anything new', () => {

@@ -54,8 +54,8 @@ export interface VisitSignals {
 export interface VisitHow extends VisitSignals {
   /** Somebody said that there is something. */
   readonly nudged: boolean
-  /** Hears after each round how many sets of rows are read and not cleared. */
-  readonly onHeld: (sets: number) => void
+  /** Hears before each round how many sets of rows are read and not cleared. */
+  readonly onRound: (sets: number) => void
 }
 
 /**
@@ -147,7 +147,7 @@ class VisitState {
 async function run(
   state: VisitState,
   { now, pauseMs, onDrained }: PumpParts,
-  { lost, stop, nudged, onHeld }: VisitHow,
+  { lost, stop, nudged, onRound }: VisitHow,
 ): Promise<Visit['trouble']> {
   const signal = AbortSignal.any([lost, stop])
   let troubledAt: number | undefined
@@ -156,9 +156,9 @@ async function run(
   let looks = nudged ? 1 : 0
   while (!signal.aborted) {
     const { drain } = state
+    onRound(drain.unsettled)
     const { trouble: error, ...round } = await drain.round(urgent ? 'normal' : 'bulk')
     urgent = false
-    onHeld(drain.unsettled)
     state.events += round.events
     if (round.events > 0) {
       looks = 0

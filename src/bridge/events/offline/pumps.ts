@@ -121,10 +121,12 @@ export function createOfflinePumps(options: OfflinePumpsOptions): OfflinePumps {
       }
       try {
         const signals = { lost: tenure.signal, stop: stopping.signal }
-        const onHeld = (sets: number): void => {
+        const onRound = (sets: number): void => {
           entry.unsettled = sets
+          // What was called for before is there by now: this round, or one behind it, reads it.
+          entry.again = false
         }
-        const ended = await visit(pump, options, { ...signals, nudged: called, onHeld })
+        const ended = await visit(pump, options, { ...signals, nudged: called, onRound })
         if (tenure.signal.aborted) {
           log('offline.lease-lost', { memberId: pump.memberId, connector: pump.connector })
           return
@@ -171,6 +173,7 @@ export function createOfflinePumps(options: OfflinePumpsOptions): OfflinePumps {
     try {
       const connectors = await findConnectors(options.portals, source, stopping.signal)
       await store.replace(source, connectors, now())
+      await store.see(source, now())
       for (const pump of await store.pumps(source)) if (pump.dueAt <= now()) begin(pump, false)
     } catch (error) {
       if (!(error instanceof BridgeError)) throw error

@@ -52,7 +52,8 @@ export function planReserve(
   }
   if (suspicious && room() > 0) steps.push({ kind: 'list-reserved' })
   if (expected === undefined) {
-    if (room() >= 2) steps.push({ kind: 'reserve' }, { kind: 'count' })
+    if (room() > 0) steps.push({ kind: 'reserve' })
+    if (room() > 0) steps.push({ kind: 'count' })
     return steps
   }
   const wanted = Math.ceil(expected / limit)

@@ -61,6 +61,8 @@ export interface OfflineStore {
   replace(source: OfflineSource, connectors: readonly string[], now: number): Promise<void>
   /** Applications on portals, with tokens that work, whose handlers were not looked at since; the longest ago first. */
   claimUnseen(since: number, now: number, limit: number): Promise<readonly OfflineSource[]>
+  /** The handlers were looked at. */
+  see(source: OfflineSource, now: number): Promise<void>
   /** The handlers are to be looked at again at once. */
   unsee(source: OfflineSource): Promise<void>
 }
