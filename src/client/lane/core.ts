@@ -315,7 +315,7 @@ export class LaneCore {
         break
       case 'suspend':
         this.#told = true
-        this.#options.onRest?.({ code: error.code, ms: this.#breaker.suspended(error, now) })
+        this.#rest(error.code, this.#breaker.suspended(error, now))
         break
       case 'retry-read':
         item.readyAt = now + Math.min(30_000, 500 * 2 ** (item.attempts[index] as number))
@@ -331,6 +331,11 @@ export class LaneCore {
         break
     }
     again.set(item, decision)
+  }
+
+  /** The arguments of an optional call are not even looked at where nobody listens. */
+  #rest(code: string, ms: number): void {
+    this.#options.onRest?.({ code, ms })
   }
 
   #restMethod(error: BridgeError, credential: string, method: string, now: number): void {
