@@ -47,6 +47,8 @@ export class Outflow {
   #saved: string | undefined
   #running: Promise<void> | undefined
   #behind = false
+  /** Code of the last refusal. */
+  #trouble = ''
 
   constructor(options: OutflowOptions) {
     this.#options = options
@@ -102,15 +104,7 @@ export class Outflow {
 
   async #run(): Promise<void> {
     while (this.#waiting.length > 0) {
-      const window = this.#waiting.slice(0, WINDOW)
-      const fates = await Promise.all(window.map((message) => this.#handle(message)))
-      for (const [i, message] of window.entries()) {
-        const fate = fates[i]
-        if (fate === undefined) break
-        if (this.#waiting[0] === message) this.#waiting.shift()
-        this.#position = advance(this.#position, message)
-        this.#options.onHandled(message, fate)
-      }
+      await this.#settle(this.#waiting.slice(0, WINDOW))
       if (this.#stop.signal.aborted) break
       if (this.#behind && this.#waiting.length === 0) {
         this.#behind = false
@@ -120,8 +114,33 @@ export class Outflow {
     this.#running = undefined
   }
 
-  /** `undefined` when it was closed before the broker had the message. */
+  /** Offers these messages until each has its fate, or it is closed. */
+  async #settle(window: readonly PushMessage[]): Promise<void> {
+    const fates: (PushFate | undefined)[] = []
+    let passed = 0
+    for (let pauseMs = FIRST_PAUSE_MS; ; pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs)) {
+      await Promise.all(
+        window.map(async (message, i) => {
+          fates[i] ??= await this.#handle(message)
+        }),
+      )
+      for (; passed < window.length && fates[passed] !== undefined; passed++)
+        this.#pass(window[passed] as PushMessage, fates[passed] as PushFate)
+      if (passed === window.length || this.#stop.signal.aborted) return
+      if (pauseMs === FIRST_PAUSE_MS) this.#options.log('push.unpublished', { code: this.#trouble, pauseMs })
+      await sleepUnless(this.#stop.signal, pauseMs)
+    }
+  }
+
+  #pass(message: PushMessage, fate: PushFate): void {
+    if (this.#waiting[0] === message) this.#waiting.shift()
+    this.#position = advance(this.#position, message)
+    this.#options.onHandled(message, fate)
+  }
+
+  /** `undefined` when the broker does not have the message, or was not offered it any more. */
   async #handle(message: PushMessage): Promise<PushFate | undefined> {
+    if (this.#stop.signal.aborted) return undefined
     const purpose = purposeOf(message)
     if (purpose === 'offline') {
       this.#options.onOffline(offlineCount(message))
@@ -133,23 +152,15 @@ export class Outflow {
   async #publish(message: PushMessage): Promise<PushFate | undefined> {
     const { key, domain, outlet, now, log } = this.#options
     const event = eventOfMessage(message, { ...key, domain: domain() }, now())
-    for (let pauseMs = FIRST_PAUSE_MS; !this.#stop.signal.aborted; ) {
-      try {
-        await outlet.publish(event)
-        return 'published'
-      } catch (error) {
-        const code = error instanceof BridgeError ? error.code : 'UNEXPECTED'
-        if (NEVER.has(code)) {
-          log('push.refused', { code, event: event.event, key: event.key })
-          return 'refused'
-        }
-        if (pauseMs === FIRST_PAUSE_MS && message === this.#waiting[0])
-          log('push.unpublished', { code, key: event.key })
-      }
-      await sleepUnless(this.#stop.signal, pauseMs)
-      pauseMs = Math.min(LONGEST_PAUSE_MS, 2 * pauseMs)
+    try {
+      await outlet.publish(event)
+      return 'published'
+    } catch (error) {
+      this.#trouble = error instanceof BridgeError ? error.code : 'UNEXPECTED'
+      if (!NEVER.has(this.#trouble)) return undefined
+      log('push.refused', { code: this.#trouble, event: event.event, key: event.key })
+      return 'refused'
     }
-    return undefined
   }
 }
 
