@@ -4,6 +4,7 @@ import type { Credential } from '../../model/credential.ts'
 import { BridgeError, CommandError, StoreError, TransportError } from '../../model/errors.ts'
 import { type RequestLimit, STANDARD_LIMIT } from '../../model/limits.ts'
 import type { HttpAnswer, Transport } from '../transport.ts'
+import { announce } from './announce.ts'
 import { type CoreOptions, LaneCore, type LaneStats } from './core.ts'
 import { decodeRequest, type LaneRequest } from './exchange.ts'
 import { deadlineExceeded } from './failures.ts'
@@ -275,18 +276,6 @@ class RunningLane implements Lane {
       if (next !== undefined && !this.#closed) this.#sweepSoon(next)
     }, ms)
   }
-}
-
-/** Runs the hooks of work that is about to leave for the first time; without any it costs nothing. */
-async function announce(request: LaneRequest): Promise<void> {
-  const hooks: Promise<void>[] = []
-  for (const item of request.items) {
-    if (item.announced) continue
-    item.announced = true
-    const promise = item.work.beforeSend?.()
-    if (promise !== undefined) hooks.push(promise)
-  }
-  if (hooks.length > 0) await Promise.all(hooks)
 }
 
 /** The reason of `AbortSignal.timeout` is a passed deadline, any other the caller's own will. */
