@@ -252,6 +252,19 @@ events: [ONCRMDEALADD]
     expect((await ask('event.get', token)).result).toHaveLength(1)
   })
 
+  it('mends the next time what nobody knows after a lost answer', async () => {
+    const token = await connect()
+    write(FILE)
+    sandbox.fault([{ match: { method: 'bizproc.robot.add' }, kind: 'reset-after' }])
+    const lost = await apply()
+    expect(lost.code).toBe(5)
+    expect((await ask('bizproc.robot.list', token)).result).toEqual(['check_stock'])
+    expect((await apply()).code).toBe(0)
+    expect((await apply()).portals).toMatchObject([{ state: 'unchanged' }])
+    expect((await ask('bizproc.robot.list', token)).result).toEqual(['check_stock'])
+    expect((await ask('event.get', token)).result).toHaveLength(3)
+  })
+
   it('changes nothing for a user who is no administrator', async () => {
     await sandbox.app({ do: 'install', clientId: APP.clientId })
     const { token } = await sandbox.app({ do: 'token', clientId: APP.clientId, userId: 2 })

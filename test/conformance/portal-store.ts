@@ -28,6 +28,7 @@ import {
   suspendPortal,
 } from '../../src/stores/queries/portals.ts'
 import { dropSpare, keepSpare, listSpares } from '../../src/stores/queries/spare-tokens.ts'
+import { findApplied, listInstalled, saveApplied } from '../../src/stores/queries/subscriptions.ts'
 import {
   claimRenewal,
   findIdleTokens,
@@ -517,6 +518,40 @@ export function portalStoreConformance(database: TestDatabase): void {
         )
         expect(outcomes.map((outcome) => outcome.status).sort()).toEqual(['fulfilled', 'rejected'])
         await shared.close()
+      })
+    })
+
+    describe('what was applied to portals', () => {
+      const applied = (memberId: string, more: object = {}) => ({
+        memberId,
+        clientId: 'app',
+        document: `{"portals":"*","robots":[{"name":"Lager prüfen ${'x'.repeat(70_000)}"}]}`,
+        base: 'https://bridge.example',
+        remembered: '{"robot/1":"a"}',
+        appliedAt: AT,
+        ...more,
+      })
+
+      it('is kept whole, the last time counts, and goes with the portal', async () => {
+        await savePortal(db, portal('m-applied'), AT)
+        await saveApplied(db, applied('m-applied'))
+        await saveApplied(db, applied('*'))
+        expect(await findApplied(db, 'm-applied', 'app')).toEqual(applied('m-applied'))
+        const later = applied('m-applied', { remembered: '{}', appliedAt: AT + 1 })
+        await saveApplied(db, later)
+        expect(await findApplied(db, 'm-applied', 'app')).toEqual(later)
+        expect(await findApplied(db, 'm-applied', 'other')).toBeUndefined()
+        await removePortal(db, 'm-applied')
+        expect(await findApplied(db, 'm-applied', 'app')).toBeUndefined()
+        expect(await findApplied(db, '*', 'app')).toEqual(applied('*'))
+      })
+
+      it('is meant for the portals on which the application lives, page by page', async () => {
+        for (const memberId of ['p3', 'p1', 'p2'])
+          await saveInstallation(db, { memberId, clientId: 'paged', scope: [] }, AT)
+        await saveInstallation(db, { memberId: 'p4', clientId: 'other', scope: [] }, AT)
+        expect(await listInstalled(db, 'paged', { after: '', limit: 2 })).toEqual(['p1', 'p2'])
+        expect(await listInstalled(db, 'paged', { after: 'p2', limit: 2 })).toEqual(['p3'])
       })
     })
   })

@@ -106,6 +106,16 @@ it('what was applied last from the command line is bound again too, on portals t
   await expect.poll(bound, { timeout: 10_000 }).toEqual([`ONCRMDEALADD ${HANDLER}`])
 }, 40_000)
 
+it('a file that was changed is applied at the next start to the portals there are', async () => {
+  const { portal, bench, env, bound } = await openDesk(FILE)
+  await portal.app({ do: 'install', clientId: APPLICATION.clientId })
+  await expect.poll(bound, { timeout: 10_000 }).toEqual(ALL)
+  await bench.service.stop()
+  writeFileSync(env.BRIDGE_SUBSCRIPTIONS ?? '', "portals: '*'\nevents: [ONCRMDEALUPDATE]\n")
+  await bench.start()
+  await expect.poll(bound, { timeout: 10_000 }).toEqual([`ONCRMDEALUPDATE ${HANDLER}`])
+}, 40_000)
+
 it('a file with a fault ends the start with the line, before anything is opened', async () => {
   await expect(openDesk("portals: '*'\nevents:\n  - 7\n")).rejects.toThrow(
     /subscriptions\.yaml:3: events\[0\] must be/,

@@ -6,7 +6,7 @@ import { isOurAddress, pageUrl } from './addresses.ts'
 import { type ClientParts, openPortalClient, type PortalClient } from './client.ts'
 import type { SubscriptionDocument } from './document.ts'
 import { LIST_OF } from './kinds.ts'
-import { type Action, planSubscriptions, type Remembered, rememberedAfter } from './plan.ts'
+import { type Action, kindOf, planSubscriptions, type Remembered, rememberedAfter } from './plan.ts'
 import { readBindings } from './read.ts'
 import type { AppliedSubscriptions, SubscriptionStore } from './store.ts'
 import { wantedOf } from './wanted.ts'
@@ -111,8 +111,11 @@ async function carryOut(
 
   const failed = await call(client, actions)
   // What could not be asked for may still be there.
-  const kept = refused.size > 0 ? remembered : {}
-  await keep({ ...kept, ...rememberedAfter(actions, new Set(failed.keys()), remembered) })
+  const unseen = Object.entries(remembered).filter(([id]) => refused.has(LIST_OF[kindOf(id)]))
+  await keep({
+    ...Object.fromEntries(unseen),
+    ...rememberedAfter(actions, new Set(failed.keys()), remembered),
+  })
   return actions.map((action) => {
     const error = failed.get(action)
     if (error !== undefined) return { ...reportOf(action, 'failed'), error }

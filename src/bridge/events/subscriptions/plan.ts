@@ -91,6 +91,11 @@ export function subscriptionId({ kind, key }: Pick<Bound, 'kind' | 'key'>): stri
   return `${kind}/${digest(key)}`
 }
 
+/** What an id that is remembered stands for. */
+export function kindOf(id: string): SubscriptionKind {
+  return id.slice(0, id.indexOf('/')) as SubscriptionKind
+}
+
 /** Addresses of handlers hold a key, so only digests are kept. */
 function digest(text: string): string {
   return createHash('sha256').update(text).digest('hex').slice(0, 24)
