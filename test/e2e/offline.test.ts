@@ -96,6 +96,23 @@ describe('offline events', () => {
     expect(rowCounts(bench)).toMatchObject({ queued: 120, cleared: 120, lost: 0 })
   })
 
+  it('that were hidden are fetched when somebody has taken them out of hiding', async () => {
+    const bench = await openEventBench({ env: ENV })
+    await bindOffline(bench)
+    await changeDeals(bench, 7, 2)
+    const { result } = await asApplication(bench, 'event.offline.get', { clear: 0 })
+    const messages = { process_id: result.process_id, message_id: [result.events[0].MESSAGE_ID] }
+    await asApplication(bench, 'event.offline.error', messages)
+    await nudge(bench)
+    expect((await bench.events('ONCRMDEALUPDATE')).map(({ body }) => body.data.FIELDS.ID)).toEqual([8])
+    await asApplication(bench, 'event.offline.get', { clear: 0, error: 1 })
+    await nudge(bench)
+    await drained(bench)
+    const events = await bench.events('ONCRMDEALUPDATE', 2)
+    expect(events.map(({ body }) => body.data.FIELDS.ID)).toEqual([8, 7])
+    expect(rowCounts(bench)).toMatchObject({ queued: 2, cleared: 2, lost: 0 })
+  })
+
   describe('of a portal whose plan does not reserve', () => {
     it('are published before they are removed', async () => {
       const bench = await openEventBench({ env: ENV })

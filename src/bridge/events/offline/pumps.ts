@@ -1,6 +1,8 @@
 import { BridgeError } from '../../../model/errors.ts'
 import { findConnectors } from './handlers.ts'
+import { findHidden, type HiddenEvents, releaseHidden } from './hidden.ts'
 import { type PumpParts, visit } from './pump.ts'
+import type { OfflineQueueKey } from './row.ts'
 import { nextPollMs, type PollTimes } from './schedule.ts'
 import type { OfflinePump, OfflineSource, OfflineStore } from './store.ts'
 import { beginTenure, LEASE_MS } from './tenure.ts'
@@ -40,6 +42,10 @@ export interface OfflinePumps {
   nudge(memberId: string, clientId: string | undefined): void
   /** The handlers of an application were changed: they are looked at now. As `nudge`. */
   handlersChanged(memberId: string, clientId: string): void
+  /** What is hidden in the queues of a portal, because no broker took it. Rejects when the portal cannot be asked. */
+  errors(memberId: string): Promise<readonly HiddenEvents[]>
+  /** Offers what is hidden in a queue to the broker again, a page of it, and gives how much that is. Rejects as `errors`. */
+  release(queue: OfflineQueueKey): Promise<number>
   stats(): OfflineStats
   /** Stops: what was read is published and cleared, rights are given back. Twice is harmless. */
   close(): Promise<void>
@@ -196,6 +202,19 @@ export function createOfflinePumps(options: OfflinePumpsOptions): OfflinePumps {
     }
   }
 
+  function nudge(memberId: string, clientId: string | undefined): void {
+    if (timers.length === 0 || stopping.signal.aborted) return
+    const id = JSON.stringify([memberId, clientId ?? null])
+    const known = nudges.get(id)
+    if (known !== undefined) {
+      known.again = true
+      return
+    }
+    const state = { again: false }
+    nudges.set(id, state)
+    track(nudgeAll({ memberId, clientId }, state).finally(() => nudges.delete(id)))
+  }
+
   /** Every so often, a fifth more or less, one run at a time; failures are for the next run. */
   function every(ms: number, run: () => Promise<void>): NodeJS.Timeout {
     let running = false
@@ -235,22 +254,24 @@ export function createOfflinePumps(options: OfflinePumpsOptions): OfflinePumps {
       timers = [every(tickMs, tick), every(Math.min(HANDLERS_TICK_MS, handlersMs), handlersTick)]
       track(store.takeOver().then(handlersTick))
     },
-    nudge(memberId, clientId) {
-      if (timers.length === 0 || stopping.signal.aborted) return
-      const id = JSON.stringify([memberId, clientId ?? null])
-      const known = nudges.get(id)
-      if (known !== undefined) {
-        known.again = true
-        return
-      }
-      const state = { again: false }
-      nudges.set(id, state)
-      track(nudgeAll({ memberId, clientId }, state).finally(() => nudges.delete(id)))
-    },
+    nudge,
     handlersChanged(memberId, clientId) {
       if (timers.length === 0 || stopping.signal.aborted) return
       const source = { memberId, clientId }
       track(store.unsee(source).then(() => lookAtHandlers(source)))
+    },
+    async errors(memberId) {
+      const found: HiddenEvents[] = []
+      for (const pump of await store.pumps({ memberId })) {
+        const hidden = await findHidden(options.portals, pump)
+        if (hidden.total > 0) found.push(hidden)
+      }
+      return found
+    },
+    async release(queue) {
+      const count = await releaseHidden(options.portals, queue, options.limit)
+      if (count > 0) nudge(queue.memberId, queue.clientId)
+      return count
     },
     stats: () => ({
       queues: counted.all,
