@@ -1,0 +1,107 @@
+import { spawnSync } from 'node:child_process'
+import { chmodSync, cpSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { findPostgres } from '../../../scripts/databases.mjs'
+import { findRabbitmq } from '../../../scripts/rabbitmq.mjs'
+import { VARIABLES } from './engines.ts'
+import { PostgresCluster, postgresPrograms } from './postgres.ts'
+import { RabbitNode, rabbitPrograms } from './rabbitmq.ts'
+
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
+
+/**
+ * Runs once before all tests: builds the bridge, and starts a RabbitMQ and a PostgreSQL of this run's own, installing
+ * the programs where `npm test` would. Missing ones fail the run where `CI` is set; elsewhere their tests are skipped,
+ * and say so. What it gives ends all of them.
+ */
+export default async function setup(): Promise<() => Promise<void>> {
+  // Inside node_modules, so that the built files find their dependencies.
+  const built = join(ROOT, 'node_modules', '.cache', `b24-faults-${process.pid}`)
+  const folder = mkdtempSync(join(tmpdir(), 'b24-faults-'))
+  // The server's user must get in.
+  chmodSync(folder, 0o755)
+  build(built)
+  process.env[VARIABLES.built] = join(built, 'dist', 'cli', 'main.js')
+  const closing = [await startRabbit(folder), await startPostgres(folder)]
+  return async () => {
+    for (const close of closing) await close?.()
+    for (const path of [built, folder]) rmSync(path, { recursive: true, force: true })
+  }
+}
+
+function build(folder: string): void {
+  mkdirSync(folder, { recursive: true })
+  const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
+  const words = ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(folder, 'dist')]
+  const run = spawnSync(tsc, words, { encoding: 'utf8' })
+  if (run.status !== 0) throw new Error(`The bridge cannot be built: ${run.stdout}`)
+  cpSync(join(ROOT, 'package.json'), join(folder, 'package.json'))
+}
+
+async function startRabbit(folder: string): Promise<(() => Promise<void>) | undefined> {
+  if (rabbitPrograms() === undefined) await findRabbitmq({ log: (line) => console.log(`RabbitMQ: ${line}`) })
+  const programs = rabbitPrograms()
+  if (programs === undefined) {
+    missing(
+      VARIABLES.rabbitmq,
+      'RabbitMQ',
+      'install rabbitmq-server; these tests stop and kill a node of their own',
+    )
+    return undefined
+  }
+  const place = { programs, folder: join(folder, 'rabbitmq'), port: await freePorts() }
+  const node = new RabbitNode(place)
+  await node.start()
+  process.env[VARIABLES.rabbitmq] = JSON.stringify({ place })
+  // For what these tests share with the others.
+  process.env.TEST_AMQP_URL = node.url
+  return () => node.end()
+}
+
+async function startPostgres(folder: string): Promise<(() => Promise<void>) | undefined> {
+  if (postgresPrograms() === undefined)
+    await findPostgres({ log: (line) => console.log(`PostgreSQL: ${line}`) })
+  const programs = postgresPrograms()
+  if (programs === undefined) {
+    missing(
+      VARIABLES.postgres,
+      'PostgreSQL',
+      'install postgresql; these tests stop and kill a server of their own',
+    )
+    return undefined
+  }
+  const place = { programs, folder: join(folder, 'postgres'), port: await freePorts() }
+  const cluster = new PostgresCluster(place)
+  cluster.create()
+  cluster.start()
+  process.env[VARIABLES.postgres] = JSON.stringify({ place })
+  return async () => cluster.stop('immediate')
+}
+
+function missing(variable: string, name: string, how: string): void {
+  if (process.env.CI) throw new Error(`${name} is needed here: ${how}`)
+  process.env[variable] = JSON.stringify({ missing: `no ${name}: ${how}` })
+  console.warn(`\nSKIPPED: faults of ${name} (${how})\n`)
+}
+
+/** A free port with two free ones behind it, as far as one can tell. */
+async function freePorts(): Promise<number> {
+  for (;;) {
+    const first = await freePort(0)
+    if (first < 65_000 && (await freePort(first + 1)) > 0 && (await freePort(first + 2)) > 0) return first
+  }
+}
+
+function freePort(port: number): Promise<number> {
+  return new Promise((resolve) => {
+    const server = createServer()
+    server.on('error', () => resolve(-1))
+    server.listen(port, '127.0.0.1', () => {
+      const found = (server.address() as AddressInfo).port
+      server.close(() => resolve(found))
+    })
+  })
+}
