@@ -1,13 +1,14 @@
-import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
-import type { SettledReport } from '../bridge/commands/consume.ts'
+import { collectDefaultMetrics, Registry } from 'prom-client'
+import type { SettledReport } from '../bridge/commands/report.ts'
 import type { PushFate } from '../bridge/events/push/outflow.ts'
 import type { PushStates } from '../bridge/events/push/supervisor.ts'
+import type { CallbackResult } from '../bridge/outbox/deliver.ts'
+import type { OutboxEnd } from '../bridge/outbox/store.ts'
 import type { BrokerState } from '../brokers/broker.ts'
 import type { LaneStats } from '../client/lane/core.ts'
 import type { RequestReport } from '../client/lane/lane.ts'
 import { isReadMethod } from '../model/methods.ts'
-import { createRecentMaximum } from '../util/recent-maximum.ts'
-import { type MetricName, metricSpec } from './metric-list.ts'
+import { boundedLabel, children, counter, gauge, histogram, totals } from './metric-series.ts'
 
 /** What is read at the moment of a scrape. */
 export interface GaugeReadings {
@@ -23,6 +24,13 @@ export interface GaugeReadings {
   readonly offline?: { readonly queues: number; readonly troubled: number; readonly unsettled: number }
   /** Connections to push servers by their state, where there may be any. */
   readonly push?: PushStates
+  /** Rows of the outbox, where it is on. */
+  readonly outbox?: {
+    readonly waiting: number
+    readonly taken: number
+    readonly ageMs: number
+    readonly callbacks: number
+  }
 }
 
 /** The bridge's metrics. Counting one event costs about a microsecond and no I/O. */
@@ -50,6 +58,10 @@ export interface Metrics {
   pushMessage(fate: PushFate): void
   /** Listening to a push server began, for the first time or again. */
   pushConnected(again: boolean): void
+  /** A row of the outbox ended. */
+  outboxEnded(state: OutboxEnd['state']): void
+  /** A reply was told to whom its row named, or not. */
+  outboxCallback(result: CallbackResult): void
   /** The HTTP server answered; `route` is the pattern, never the address as asked for. */
   answered(route: string, status: number): void
   /** Sets where gauges are read from at each scrape; without it they stay at 0. The last one counts. */
@@ -70,7 +82,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   const events = countEvents(registry)
   const drained = counter(registry, 'b24_offline_events_total')
   const oldest = gauge(registry, 'b24_offline_lag_seconds')
-  const lag = createRecentMaximum(60_000, () => performance.now())
+  let lagMs = 0
   const reason = boundedLabel()
   const read = readGauges(registry)
   let source: (() => GaugeReadings) | undefined
@@ -78,7 +90,8 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
     contentType: registry.contentType,
     text() {
       if (source !== undefined) read(source())
-      oldest.set(lag.read())
+      oldest.set(lagMs / 1000)
+      lagMs = 0
       return registry.metrics()
     },
     settled: commands,
@@ -87,11 +100,12 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
     deadLetterRetried: () => retried.inc(),
     tokens: (outcome) => refreshes(outcome).inc(),
     ...events,
-    offlineDrained({ events: count, lagMs }) {
-      drained.inc(count)
-      lag.add(lagMs / 1000)
+    offlineDrained(report) {
+      drained.inc(report.events)
+      lagMs = Math.max(lagMs, report.lagMs)
     },
     ...countPush(registry),
+    ...countOutbox(registry),
     answered: (route, status) => answers(route, String(status)).inc(),
     gauges(next) {
       source = next
@@ -155,6 +169,17 @@ function countPush(registry: Registry): Pick<Metrics, 'pushMessage' | 'pushConne
   }
 }
 
+function countOutbox(registry: Registry): Pick<Metrics, 'outboxEnded' | 'outboxCallback'> {
+  const rows = children(counter(registry, 'b24_outbox_rows_total'), 1)
+  const callbacks = children(counter(registry, 'b24_outbox_callbacks_total'), 1)
+  for (const state of ['done', 'failed', 'unknown', 'dead']) rows(state).inc(0)
+  for (const result of ['sent', 'retried', 'dead']) callbacks(result).inc(0)
+  return {
+    outboxEnded: (state) => rows(state).inc(),
+    outboxCallback: (result) => callbacks(result).inc(),
+  }
+}
+
 function readGauges(registry: Registry): (readings: GaugeReadings) => void {
   const set = {
     inHand: gauge(registry, 'b24_commands_in_hand'),
@@ -172,10 +197,13 @@ function readGauges(registry: Registry): (readings: GaugeReadings) => void {
     unsettled: gauge(registry, 'b24_offline_unconfirmed_batches'),
     offline: gauge(registry, 'b24_offline_queues'),
     push: gauge(registry, 'b24_push_connections'),
+    outbox: gauge(registry, 'b24_outbox_depth'),
+    outboxAge: gauge(registry, 'b24_outbox_age_seconds'),
+    callbacks: gauge(registry, 'b24_outbox_callbacks_waiting'),
   }
   const limited = totals(counter(registry, 'b24_rate_limited_total'), { by: 'portal' })
   const reconnects = totals(counter(registry, 'b24_amqp_reconnects_total'), {})
-  return ({ lanes, broker, inHand, deadLetters, spool, offline, push = {} }) => {
+  return ({ lanes, broker, inHand, deadLetters, spool, offline, push = {}, outbox }) => {
     const sum = { waiting: 0, inFlight: 0, overLimit: 0, level: 0, operating: 0 }
     const states = { ready: 0, throttled: 0, blocked: 0 }
     for (const { stats } of lanes) {
@@ -205,6 +233,10 @@ function readGauges(registry: Registry): (readings: GaugeReadings) => void {
     set.offline.set({ state: 'trouble' }, troubled)
     set.offline.set({ state: 'ready' }, (offline?.queues ?? 0) - troubled)
     for (const [state, count] of Object.entries(push)) set.push.set({ state }, count)
+    set.outbox.set({ state: 'new' }, outbox?.waiting ?? 0)
+    set.outbox.set({ state: 'taken' }, outbox?.taken ?? 0)
+    set.outboxAge.set((outbox?.ageMs ?? 0) / 1000)
+    set.callbacks.set(outbox?.callbacks ?? 0)
   }
 }
 
@@ -234,65 +266,4 @@ function commandClasses(): (report: Pick<SettledReport, 'action' | 'method'>) =>
     }
     return read ? 'read' : 'write'
   }
-}
-
-const MOST_LABELS = 50
-
-/** Codes as labels: a portal may send any text as one, so odd ones and those past the fiftieth are `other`. */
-function boundedLabel(): (code: string) => string {
-  const known = new Set<string>()
-  return (code) => {
-    if (known.has(code)) return code
-    if (known.size >= MOST_LABELS || !/^\w{1,60}$/.test(code)) return 'other'
-    known.add(code)
-    return code
-  }
-}
-
-/** The series of one or two labels, each looked up by its labels only once. */
-function children<Child>(
-  metric: { labels(...values: string[]): Child },
-  depth: 1 | 2,
-): (first: string, second?: string) => Child {
-  const known = new Map<string, Map<string, Child>>()
-  return (first, second = '') => {
-    let inner = known.get(first)
-    if (inner === undefined) {
-      inner = new Map()
-      known.set(first, inner)
-    }
-    let child = inner.get(second)
-    if (child === undefined) {
-      child = depth === 1 ? metric.labels(first) : metric.labels(first, second)
-      inner.set(second, child)
-    }
-    return child
-  }
-}
-
-/** A counter whose total somebody else keeps. */
-function totals(metric: Counter, labels: Record<string, string>): (total: number) => void {
-  let before = 0
-  metric.inc(labels, 0)
-  return (total) => {
-    if (total > before) metric.inc(labels, total - before)
-    before = total
-  }
-}
-
-function base(registry: Registry, name: MetricName) {
-  const { help, labels } = metricSpec(name)
-  return { name, help, labelNames: Object.keys(labels ?? {}), registers: [registry] }
-}
-
-function counter(registry: Registry, name: MetricName): Counter {
-  return new Counter(base(registry, name))
-}
-
-function gauge(registry: Registry, name: MetricName): Gauge {
-  return new Gauge(base(registry, name))
-}
-
-function histogram(registry: Registry, name: MetricName): Histogram {
-  return new Histogram({ ...base(registry, name), buckets: [...(metricSpec(name).buckets ?? [])] })
 }

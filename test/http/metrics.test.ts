@@ -1,5 +1,5 @@
 import { expect, it } from 'vitest'
-import type { SettledReport } from '../../src/bridge/commands/consume.ts'
+import type { SettledReport } from '../../src/bridge/commands/report.ts'
 import type { LaneStats } from '../../src/client/lane/core.ts'
 import { METRICS } from '../../src/http/metric-list.ts'
 import { createMetrics, type Metrics } from '../../src/http/metrics.ts'

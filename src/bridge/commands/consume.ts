@@ -8,31 +8,14 @@ import type { Contract } from '../contracts/contract.ts'
 import type { Portal, Portals } from '../portals.ts'
 import { type Aside, ageOf, originalMessage } from './aside.ts'
 import { type ExecuteSettings, execute } from './execute.ts'
+import { HeldByPortal } from './held.ts'
 import { createInHand, type InHand } from './in-hand.ts'
 import { type KeptReply, type Ledger, LedgerEntry, requestHash } from './ledger.ts'
 import { keepDead, publishReply } from './reply.ts'
+import { reportOf, type SettledReport } from './report.ts'
 import { isReadCommand, type RunOptions, rejected, tooLargeToReply } from './run.ts'
 import { isForeign, isOurTrouble, settlement } from './settle.ts'
 import type { Suspects } from './suspects.ts'
-
-/** One settled command, for logs and metrics; holds no parameters and no secret. */
-export interface SettledReport {
-  readonly queue: string
-  readonly contract: string
-  readonly messageId: string | undefined
-  readonly portal: string | undefined
-  readonly action: Command['action'] | undefined
-  readonly method: string | undefined
-  readonly outcome: Outcome['kind'] | 'requeued'
-  readonly status: number
-  readonly code: string | undefined
-  readonly attempts: number
-  readonly redelivered: boolean
-  /** The reply came from the ledger or from an earlier delivery of the same message. */
-  readonly replayed: boolean
-  /** From the delivery to the confirmed reply. */
-  readonly ms: number
-}
 
 export interface ConsumeSettings {
   readonly broker: Broker
@@ -113,8 +96,7 @@ class QueueServer implements CommandConsumer {
   /** Writes with a message id that are under way, by their key in the ledger. */
   readonly #writing = new Map<string, Promise<unknown>>()
   /** Commands in hand by the domain of their portal. */
-  readonly #held = new Map<string, number>()
-  readonly #domains = new Map<Delivery, string>()
+  readonly #held = new HeldByPortal()
   #consumer: Consumer | undefined
   /** Bodies in hand. */
   #bytes = 0
@@ -137,7 +119,7 @@ class QueueServer implements CommandConsumer {
       const { length } = delivery.message.body
       const running = this.#take(delivery).finally(() => {
         this.#running.delete(running)
-        this.#letGo(delivery)
+        this.#held.letGo(delivery)
         this.#weigh(-length)
       })
       this.#running.add(running)
@@ -420,22 +402,11 @@ class QueueServer implements CommandConsumer {
     const ordered = command.orderKey !== undefined
     return {
       admit: (portal) => {
-        const held = (this.#held.get(portal.domain) ?? 0) + 1
-        this.#held.set(portal.domain, held)
-        this.#domains.set(delivery, portal.domain)
+        const held = this.#held.take(delivery, portal.domain)
         return aside.admit(delivery, { portal, held, ordered })
       },
       park: (waitMs) => aside.park(delivery, waitMs),
     }
-  }
-
-  #letGo(delivery: Delivery): void {
-    const domain = this.#domains.get(delivery)
-    if (domain === undefined) return
-    this.#domains.delete(delivery)
-    const held = (this.#held.get(domain) ?? 1) - 1
-    if (held > 0) this.#held.set(domain, held)
-    else this.#held.delete(domain)
   }
 
   #ordered(command: Command): Command {
@@ -449,20 +420,13 @@ class QueueServer implements CommandConsumer {
     portal: Portal | undefined,
     replayed: boolean,
   ): Report {
-    return {
+    return reportOf(delivery, outcome, {
       queue: this.#queueOf(delivery),
       contract: this.#settings.contract.name,
-      messageId: delivery.message.messageId,
+      command,
       portal: portal?.domain,
-      action: command?.action,
-      method: command?.method,
-      outcome: outcome.kind,
-      status: outcome.status,
-      code: outcome.failure?.code,
-      attempts: outcome.attempts,
-      redelivered: delivery.redelivered,
       replayed,
-    }
+    })
   }
 }
 
