@@ -35,7 +35,7 @@ export function decodeAnswer(status: number, text: string): Decoded {
 export function refusal(body: JsonObject, status: number): BridgeError {
   const { code, description } = envelope(body)
   const key = code.toLowerCase()
-  const known = CODES[key]
+  const known = CODES[status === 401 ? `${key} 401` : key] ?? CODES[key]
   const finalStatus = status === 0 || status === 200 ? (known?.status ?? 400) : status
   const details = known?.hint === undefined ? {} : { hint: known.hint }
   switch (known?.kind) {
@@ -66,9 +66,11 @@ interface KnownCode {
 
 /**
  * Codes that are not about the call's own content, lower-case, with the status that they usually come with. Sources
- * disagree on several statuses, so the code decides.
+ * disagree on several statuses, so the code decides. REST v3 has one code for a token that is no good and for a right
+ * that is missing: there the status decides.
  *
  * https://apidocs.bitrix24.com/error-codes.html
+ * https://apidocs.bitrix24.com/api-reference/rest-v3.html
  */
 const CODES: Readonly<Record<string, KnownCode>> = {
   query_limit_exceeded: { kind: 'throttled', status: 503 },
@@ -123,6 +125,18 @@ const CODES: Readonly<Record<string, KnownCode>> = {
   },
   error_batch_length_exceeded: { kind: 'plain', status: 400 },
   error_batch_method_not_allowed: { kind: 'plain', status: 405 },
+  bitrix_rest_v3_exception_ratelimitexception: { kind: 'throttled', status: 429 },
+  'bitrix_rest_v3_exception_accessdeniedexception 401': { kind: 'auth', status: 401 },
+  bitrix_rest_v3_exception_insufficientscopeexception: {
+    kind: 'auth',
+    status: 403,
+    hint: 'Edit the webhook in Bitrix24 and tick the right that this method needs.',
+  },
+  bitrix_rest_v3_exception_methodnotfoundexception: {
+    kind: 'plain',
+    status: 404,
+    hint: 'Not all methods are there in REST v3: leave out api, or write "api": "v2".',
+  },
   internal_server_error: { kind: 'broken', status: 500 },
   error_unexpected_answer: { kind: 'broken', status: 500 },
 }

@@ -34,6 +34,7 @@ export const SCOPES = [
   'imconnector',
   'imopenlines',
   'lists',
+  'main',
   'messageservice',
   'placement',
   'pull',

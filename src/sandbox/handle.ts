@@ -1,11 +1,12 @@
+import { type Dialect, V2 } from './dialect.ts'
 import { type Ending, ended, half, interrupted, spoil } from './endings.ts'
 import { RestFault, systemFault, unlicensed } from './errors.ts'
 import { type Fault, type FaultScript, Interruption, runsFirst } from './faults.ts'
-import { findMethod } from './methods/registry.ts'
 import { type Exchange, type NamedMethod, perform, recordSpent, refusal } from './perform.ts'
 import type { Portal } from './portal.ts'
-import { type Address, parseAddress, parseRequest, type RawRequest, type RestRequest } from './request.ts'
-import { errorAnswer, type HttpAnswer, htmlAnswer, successAnswer } from './respond.ts'
+import { type Address, parseAddress, type RawRequest, type RestRequest } from './request.ts'
+import { type HttpAnswer, htmlAnswer } from './respond.ts'
+import { parseV3Address, V3 } from './v3/dialect.ts'
 
 /** A request for a portal, read to its end. */
 export interface Arrival extends RawRequest {
@@ -13,6 +14,12 @@ export interface Arrival extends RawRequest {
   /** The address it came from, or the first of `X-Forwarded-For`. */
   readonly source: string
   readonly secure: boolean
+}
+
+/** Where a request goes, and in which version of the REST API. */
+interface Spoken {
+  readonly address: Address
+  readonly dialect: Dialect
 }
 
 /**
@@ -23,8 +30,9 @@ export interface Arrival extends RawRequest {
  */
 export function handle(portal: Portal, faults: FaultScript, arrival: Arrival): Ending {
   const { switches } = portal.settings
-  const address = parseAddress(arrival.path)
-  if (address === undefined) return ended(htmlAnswer(404))
+  const spoken = spokenAt(arrival.path)
+  if (spoken === undefined) return ended(htmlAnswer(404))
+  const { address, dialect } = spoken
   portal.tally.requests += 1
   let spoiled: Fault | undefined
   try {
@@ -32,7 +40,7 @@ export function handle(portal: Portal, faults: FaultScript, arrival: Arrival): E
     spoiled = faults.forRequest()
     if (spoiled?.kind === 'refuse') throw refused(portal, refusal(spoiled))
     if (spoiled !== undefined && !runsFirst(spoiled)) throw new Interruption(spoiled)
-    const { ending, answer, exchange } = serve(portal, faults, address, arrival)
+    const { ending, answer, exchange } = serve(portal, faults, spoken, arrival)
     const seen = spoiled === undefined ? ending : spoil(ending, spoiled, portal.settings.cutMs)
     if (exchange.ifLost.length === 0) return seen
     if (seen.kind === 'answer' && seen.answer === answer)
@@ -41,10 +49,16 @@ export function handle(portal: Portal, faults: FaultScript, arrival: Arrival): E
     return seen
   } catch (error) {
     if (error instanceof Interruption) return interrupted(error.fault, portal.latencyMs)
-    if (error instanceof RestFault)
-      return ended(errorAnswer(error, switches, address.format), portal.latencyMs)
+    if (error instanceof RestFault) return ended(dialect.failure(error, switches, address), portal.latencyMs)
     throw error
   }
+}
+
+function spokenAt(path: string): Spoken | undefined {
+  const newer = parseV3Address(path)
+  if (newer !== undefined) return { address: newer, dialect: V3 }
+  const address = parseAddress(path)
+  return address === undefined ? undefined : { address, dialect: V2 }
 }
 
 interface Served {
@@ -54,9 +68,10 @@ interface Served {
   readonly exchange: Exchange
 }
 
-function serve(portal: Portal, faults: FaultScript, address: Address, arrival: Arrival): Served {
-  const request = parseRequest(address, arrival)
-  const { named, exchange } = admit(portal, faults, address, arrival, request)
+function serve(portal: Portal, faults: FaultScript, spoken: Spoken, arrival: Arrival): Served {
+  const { address, dialect } = spoken
+  const request = dialect.parse(address, arrival)
+  const { named, exchange } = admit(portal, faults, spoken, arrival, request)
   const call = {
     portal,
     credential: exchange.credential,
@@ -67,14 +82,14 @@ function serve(portal: Portal, faults: FaultScript, address: Address, arrival: A
     exchange,
   }
   try {
-    const { answer, time } = perform(exchange, named, call, false)
-    const success = successAnswer(answer, time, address.format)
+    const { answer, time } = perform(exchange, dialect.once(named, call, arrival), call, false)
+    const success = dialect.success(answer, time, address)
     const seen = exchange.truncated ? half(success) : success
     return { ending: ended(seen, delayOf(exchange), portal.settings.cutMs), answer: success, exchange }
   } catch (error) {
     if (error instanceof Interruption) loseAnswer(exchange)
     if (!(error instanceof RestFault)) throw error
-    const answer = errorAnswer(error, portal.settings.switches, address.format)
+    const answer = dialect.failure(error, portal.settings.switches, address)
     return { ending: ended(answer, delayOf(exchange), portal.settings.cutMs), answer, exchange }
   } finally {
     recordSpent(exchange)
@@ -90,7 +105,7 @@ function loseAnswer({ ifLost }: Exchange): void {
 function admit(
   portal: Portal,
   faults: FaultScript,
-  address: Address,
+  { address, dialect: { findMethod } }: Spoken,
   arrival: Arrival,
   request: RestRequest,
 ): { named: NamedMethod; exchange: Exchange } {

@@ -16,6 +16,7 @@ export interface Incoming {
   readonly host: string
   readonly contentType: string
   readonly authorization: string
+  readonly idempotencyKey: string | undefined
   readonly body: Buffer
   /** The address it came from, or the first of `X-Forwarded-For`. */
   readonly source: string
@@ -129,6 +130,7 @@ function incomingFrom(request: IncomingMessage, body: Buffer): Incoming {
     host: request.headers.host ?? '',
     contentType: request.headers['content-type'] ?? '',
     authorization: request.headers.authorization ?? '',
+    idempotencyKey: request.headers['idempotency-key']?.toString(),
     body,
     source: forwardedFor(request) ?? request.socket.remoteAddress ?? '',
     secure: 'encrypted' in request.socket,
@@ -171,6 +173,7 @@ function write(response: ServerResponse, answer: HttpAnswer): void {
     'Access-Control-Allow-Headers': 'origin, content-type, accept',
     'X-Content-Type-Options': 'nosniff',
     ...(answer.location === undefined ? {} : { Location: answer.location }),
+    ...answer.headers,
   })
   response.end(body)
 }

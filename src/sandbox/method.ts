@@ -23,6 +23,8 @@ export interface Answer {
   readonly result: Json | EncodedJson
   readonly total?: number
   readonly next?: number
+  /** Headers of the HTTP answer; only REST v3 has any. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 /** A result that is JSON text already. */
@@ -42,6 +44,8 @@ export interface Method {
   readonly application?: boolean
   /** Not inside a batch, and not accounted by the operating limiter. */
   readonly solo?: boolean
+  /** Creates, changes or deletes; REST v3 carries that out once for a key. */
+  readonly writes?: boolean
   /** Throws a `RestFault` to answer with an error. */
   run(call: Call): Answer
 }

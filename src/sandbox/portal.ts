@@ -19,6 +19,7 @@ import { limitsOfPlan, type Plan, type Settings } from './options.ts'
 import { PortalPush } from './push/portal-push.ts'
 import { type SandboxStats, Tally } from './stats.ts'
 import type { Row } from './table.ts'
+import { Replays } from './v3/replays.ts'
 
 /** What can be changed in a running portal. */
 export interface PortalChanges {
@@ -60,6 +61,8 @@ export class Portal {
   readonly textMessages = new TextMessages()
   readonly chats = new Chats()
   readonly openLines = new OpenLines()
+  /** What REST v3 has carried out under a key. */
+  readonly replays = new Replays()
   readonly bots: Bots
   readonly authority: Authority
   /** Who is told of what happens here. */

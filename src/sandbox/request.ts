@@ -32,6 +32,8 @@ export interface RawRequest {
   readonly query: string
   readonly contentType: string
   readonly authorization: string
+  /** The header `Idempotency-Key`; absent without one. */
+  readonly idempotencyKey?: string | undefined
   readonly body: Buffer
 }
 

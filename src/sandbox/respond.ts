@@ -12,6 +12,8 @@ export interface HttpAnswer {
   readonly contentType: string
   readonly text: string
   readonly location?: string
+  /** Besides the usual ones. */
+  readonly headers?: Readonly<Record<string, string>>
 }
 
 const JSON_TYPE = 'application/json; charset=utf-8'

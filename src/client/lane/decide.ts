@@ -39,12 +39,13 @@ export interface Circumstances {
 
 /**
  * The one table of what to do after an error. "Rejected before it ran" may be repeated for any method; "may have
- * run" only for reads, and for writes by whose key the portal tells a repetition; another write in doubt ends as an error with `mayHaveRun`, because repeating it might double it.
+ * run" only for reads, and for writes by whose key the portal tells a repetition; another write in doubt ends as an
+ * error with `mayHaveRun`, because repeating it might double it.
  */
 export function decide(error: BridgeError, circumstances: Circumstances): Decision {
   const { read, keyed, attempts, maxAttempts, portalDown, batched, outer } = circumstances
   if (error instanceof ThrottledError) {
-    return error.code.toUpperCase() === 'OPERATION_TIME_LIMIT' ? 'rest-method' : 'wait-for-bucket'
+    return METHOD_RESTS.test(error.code) ? 'rest-method' : 'wait-for-bucket'
   }
   if (error instanceof TransportError) {
     if (error.sent === false) return 'retry-unsent'
@@ -63,6 +64,9 @@ export function decide(error: BridgeError, circumstances: Circumstances): Decisi
   }
   return 'settle'
 }
+
+/** The method has used up its operating time, as REST v2 and v3 say it. */
+const METHOD_RESTS = /^(?:OPERATION_TIME_LIMIT|BITRIX_REST_V3_EXCEPTION_RATELIMITEXCEPTION)$/i
 
 /** Statuses that say that something in the request is wrong, not that we are unwelcome. */
 const BLAMES_CONTENT = new Set([400, 413, 414, 422])

@@ -55,10 +55,16 @@ export function createPost(options: PostOptions): (request: LaneRequest) => Prom
   }
 }
 
-/** Access tokens live an hour. https://apidocs.bitrix24.com/settings/oauth/auto-renewal.html */
+/**
+ * Access tokens live an hour; REST v3 has no code of its own for one that has run out.
+ *
+ * https://apidocs.bitrix24.com/settings/oauth/auto-renewal.html
+ */
 function saysExpired({ status, text }: HttpAnswer): boolean {
-  return status === 401 && /"(?:expired_token|invalid_token)"/i.test(text.slice(0, 500))
+  return status === 401 && EXPIRED.test(text.slice(0, 500))
 }
+
+const EXPIRED = /"(?:expired_token|invalid_token|BITRIX_REST_V3_EXCEPTION_ACCESSDENIEDEXCEPTION)"/i
 
 function isRedirect({ status }: HttpAnswer): boolean {
   return status >= 300 && status < 400
