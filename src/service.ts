@@ -20,6 +20,7 @@ import {
   openPortals,
   type ServiceOptions,
 } from './service/foundation.ts'
+import { createOutboxPart, type OutboxStats } from './service/outbox.ts'
 import { createPlacements } from './service/pages.ts'
 import { createSubscriptions, readSubscriptions } from './service/subscriptions.ts'
 import { ledgerQueries } from './stores/bound.ts'
@@ -89,6 +90,7 @@ async function start(
   const dead = createDeadLetterPart(base)
   const remembering = ledgerQueries(store)
   const ledger = createLedger(remembering.store, base.now)
+  const outbox = createOutboxPart(speaking, ledger)
   const lanes = (): { domain: string; stats: LaneStats }[] =>
     base.portals.list().map(({ domain, lane }) => ({ domain, stats: lane.stats() }))
   metrics.gauges(() => ({
@@ -99,6 +101,7 @@ async function start(
     spool: events.spool(),
     offline: events.offline.stats(),
     push: events.push.states(),
+    ...outboxReading(outbox.stats()),
   }))
 
   const subscriptions = createSubscriptions(base, document)
@@ -138,6 +141,7 @@ async function start(
   const served = await serveCommands(speaking, chosen, ledger)
   consumer = served
   dead.start(chosen.deadQueue)
+  await outbox.start()
   logger.info({ url, queue: chosen.commandQueue }, 'service.ready')
   subscriptions.start()
   if (chosen.contract.name !== 'rabbitmq-to-bitrix24') await welcomeFirstPortal(base, installs)
@@ -161,6 +165,10 @@ async function start(
       return stopping
     },
   }
+}
+
+function outboxReading(outbox: OutboxStats | undefined): { readonly outbox?: OutboxStats } {
+  return outbox === undefined ? {} : { outbox }
 }
 
 function openInstalls(base: Foundation, onChange: (memberId: string) => void): Installs {

@@ -63,6 +63,18 @@ export interface EventsConfig {
   readonly push: { readonly enabled: boolean; readonly format: 'json' | 'binary' }
 }
 
+/** Commands as rows of the store. */
+export interface OutboxConfig {
+  readonly enabled: boolean
+  readonly pollMs: number
+  readonly retentionMs: number
+  /** `whsec_…`; the first is the newest. Secret. */
+  readonly secrets: readonly string[]
+  readonly privateHosts: readonly string[]
+  /** Routing keys of events that the inbox has too. */
+  readonly events: readonly string[]
+}
+
 /** A file of certificates to trust besides the system's. */
 export interface CertificateAuthority {
   readonly file: string
@@ -116,6 +128,7 @@ export interface Config {
   /** An additional certificate authority: its file, by full path, and the PEM text in it. */
   readonly tlsCa: CertificateAuthority | undefined
   readonly events: EventsConfig
+  readonly outbox: OutboxConfig
   /** Marks our writes by tokens. */
   readonly authConnector: string | undefined
   /** Where portals reach the bridge; without a slash at its end. */
@@ -186,6 +199,14 @@ export function buildConfig(parts: ConfigParts): Config {
         idlePollMs: values.offlineIdlePoll * 1000,
       },
       push: { enabled: values.push, format: values.pushFormat },
+    },
+    outbox: {
+      enabled: values.outbox,
+      pollMs: values.outboxPoll * 1000,
+      retentionMs: values.outboxRetention * 86_400_000,
+      secrets: values.outboxSecret ?? [],
+      privateHosts: values.outboxPrivateHosts ?? [],
+      events: values.outboxEvents ?? [],
     },
     authConnector: values.authConnector,
     publicUrl: values.publicUrl,

@@ -1,5 +1,6 @@
 import * as kind from './kinds.ts'
 import { networks, urls } from './network-kinds.ts'
+import { patterns, webhookSecrets } from './outbox-kinds.ts'
 
 /** The wire formats, by the program that spoke them first. */
 export type ContractName = 'native' | 'bitrix24-bridge' | 'rabbitmq-to-bitrix24'
@@ -31,6 +32,7 @@ const PORTALS = 'Portals and secrets'
 const QUEUES = 'Contract and queues'
 const SENDING = 'Calls to the portal'
 const EVENTS = 'Events'
+const OUTBOX = 'Outbox'
 const PAGES = 'Subscriptions and pages'
 const SERVICE = 'Service'
 
@@ -534,6 +536,59 @@ export const FIELDS = {
     defaultNote: 'not sent',
     about:
       'Sent as `auth_connector` with every write by tokens, so that offline handlers with this connector do not hear of it.',
+  },
+
+  outbox: {
+    group: OUTBOX,
+    env: 'BRIDGE_OUTBOX',
+    flag: '--outbox <yes>',
+    kind: kind.boolean,
+    default: 'false',
+    about: 'Carry out the rows that others insert into the table `b24_outbox` of the store.',
+  },
+  outboxPoll: {
+    group: OUTBOX,
+    env: 'BRIDGE_OUTBOX_POLL',
+    flag: '--outbox-poll <seconds>',
+    kind: kind.number(0.05, 3600),
+    default: '1',
+    unit: 'seconds',
+    about:
+      'The longest pause between two looks into the table while nothing is found; PostgreSQL tells of inserts besides.',
+  },
+  outboxRetention: {
+    group: OUTBOX,
+    env: 'BRIDGE_OUTBOX_RETENTION',
+    flag: '--outbox-retention <days>',
+    kind: kind.number(0.01, 3650),
+    default: '7',
+    unit: 'days',
+    about: 'How long rows that ended, their replies and events stay in `b24_outbox` and `b24_inbox`.',
+  },
+  outboxSecret: {
+    group: OUTBOX,
+    env: 'BRIDGE_OUTBOX_SECRET',
+    flag: '--outbox-secret <secrets>',
+    kind: webhookSecrets,
+    secret: true,
+    about: 'Signs replies that are posted to the address in a row; without it none is posted.',
+  },
+  outboxPrivateHosts: {
+    group: OUTBOX,
+    env: 'BRIDGE_OUTBOX_PRIVATE_HOSTS',
+    flag: '--outbox-private-hosts <hosts>',
+    kind: kind.hosts,
+    defaultNote: 'none',
+    about: 'Hosts of private networks that replies may be posted to, also by http://.',
+  },
+  outboxEvents: {
+    group: OUTBOX,
+    env: 'BRIDGE_OUTBOX_EVENTS',
+    flag: '--outbox-events <patterns>',
+    kind: patterns,
+    defaultNote: 'none',
+    about:
+      'Routing keys of events that are kept in `b24_inbox` too, such as event.# or *.*.oncrmdealadd, separated by commas.',
   },
 
   publicUrl: {

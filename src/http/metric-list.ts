@@ -197,14 +197,13 @@ export const METRICS = [
   {
     name: 'b24_offline_lag_seconds',
     type: 'gauge',
-    help: 'How old the oldest event was that was fetched from an offline queue in the last minute.',
+    help: 'How old the oldest event was that was fetched from an offline queue since the last scrape.',
     alert: 'above an hour',
   },
   {
     name: 'b24_offline_unconfirmed_batches',
     type: 'gauge',
     help: 'Sets of rows that this process has read from offline queues and not cleared yet.',
-    alert: 'above 0 for an hour',
   },
   {
     name: 'b24_offline_queues',
@@ -246,6 +245,39 @@ export const METRICS = [
     name: 'b24_push_reconnects_total',
     type: 'counter',
     help: 'Connections to push servers that were made anew.',
+  },
+  {
+    name: 'b24_outbox_rows_total',
+    type: 'counter',
+    help: 'Rows of the outbox that ended, by how they ended.',
+    labels: { state: '`done`, `failed`, `unknown`, `dead` (taken again and again without an end)' },
+    alert: '`dead` above 0',
+  },
+  {
+    name: 'b24_outbox_depth',
+    type: 'gauge',
+    help: 'Rows of the outbox that have not ended. Every process on one store shows the same number: take the greatest.',
+    labels: { state: '`new`, `taken`' },
+    alert: 'growing for 30 minutes',
+  },
+  {
+    name: 'b24_outbox_age_seconds',
+    type: 'gauge',
+    help: 'How long the oldest row of the outbox has been due.',
+    alert: 'above 10 minutes',
+  },
+  {
+    name: 'b24_outbox_callbacks_total',
+    type: 'counter',
+    help: 'Attempts to tell the reply to a row where its callback wanted it.',
+    labels: { result: '`sent`, `retried` (comes again later), `dead` (was the last attempt)' },
+    alert: '`dead` above 0',
+  },
+  {
+    name: 'b24_outbox_callbacks_waiting',
+    type: 'gauge',
+    help: 'Replies whose callback has not succeeded yet. Every process on one store shows the same number.',
+    alert: 'growing for an hour',
   },
   {
     name: 'b24_api_requests_total',

@@ -12,6 +12,7 @@ import { fetchSenderAddresses } from '../client/sender-addresses.ts'
 import { eventRecords } from '../stores/events.ts'
 import { certificates, type Foundation } from './foundation.ts'
 import { createOfflinePart } from './offline.ts'
+import { keepingEvents } from './outbox.ts'
 import { createPushPart } from './push.ts'
 
 /** The reverse road, as the other parts of the service see it. */
@@ -43,7 +44,10 @@ export function createEvents(
   const { broker, config, metrics, store, secrets, logger, log, owner, now, newId, unlessStopped, closing } =
     base
   const { exchange, withRaw, budgetMs } = config.events
-  const outlet = createEventOutlet({ broker, exchange, onPublished: metrics.eventPublished })
+  const outlet = keepingEvents(
+    base,
+    createEventOutlet({ broker, exchange, onPublished: metrics.eventPublished }),
+  )
   const records = eventRecords(store.db, secrets, now)
   const verifier = createEventVerifier(records.cards, now)
   const durable = createDurableOutlet({

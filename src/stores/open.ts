@@ -54,8 +54,10 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
     await ownership?.release().catch(() => {})
     await db.destroy()
   }
+  const listen = await listenerFor(address)
   const store: Store = {
     db,
+    ...(listen === undefined ? {} : { listen }),
     features: { shared, durable: !inMemory },
     label: address.label,
     close() {
@@ -65,6 +67,12 @@ export async function openStore(url: string, options: OpenStoreOptions): Promise
     [Symbol.asyncDispose]: () => store.close(),
   }
   return store
+}
+
+async function listenerFor(address: StoreAddress): Promise<Store['listen']> {
+  if (address.engine !== 'postgres') return undefined
+  const { listenPostgres } = await import('./dialects/postgres-listen.ts')
+  return (table, onTold) => listenPostgres(address, table, onTold)
 }
 
 /** A driver is loaded when its database is used. */

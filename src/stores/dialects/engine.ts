@@ -15,6 +15,8 @@ export interface Engine {
   readonly shared: boolean
   /** An index may cover a part of the rows. */
   readonly partialIndexes: boolean
+  /** Tells a connection that listens when rows were inserted; a migration makes the triggers. */
+  readonly notifications: boolean
   /** Parameters that one statement may have. */
   readonly mostParameters: number
   /** Milliseconds since 1970 by the database's clock, the one clock that all processes share. */

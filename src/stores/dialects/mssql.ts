@@ -30,6 +30,7 @@ function faultOf(error: DriverError): Fault {
 export const mssqlEngine: Engine = {
   shared: true,
   partialIndexes: true,
+  notifications: false,
   mostParameters: 2000,
   now: sql<number>`cast(datediff_big(millisecond, '1970-01-01', sysutcdatetime()) as numeric(18,0))`,
   columnType: (kind, length) =>

@@ -41,6 +41,7 @@ function faultOf(error: DriverError): Fault {
 export const mysqlEngine: Engine = {
   shared: true,
   partialIndexes: false,
+  notifications: false,
   mostParameters: 30_000,
   now: sql<number>`cast(unix_timestamp(sysdate(3)) * 1000 as signed)`,
   // Compared by bytes. Spaces at the end do not count, here alone: no key of ours ends in one.

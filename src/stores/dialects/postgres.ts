@@ -36,6 +36,7 @@ function faultOf(error: DriverError): Fault {
 export const postgresEngine: Engine = {
   shared: true,
   partialIndexes: true,
+  notifications: true,
   mostParameters: 30_000,
   now: sql<number>`cast(extract(epoch from clock_timestamp()) * 1000 as bigint)`,
   columnType: (kind) => TYPES[kind],
@@ -58,25 +59,32 @@ export function postgresDialect(address: ServerAddress): Dialect {
   }
 }
 
-function createPool(address: ServerAddress): PostgresPool {
+/** Where to connect, and as whom. */
+export function postgresConnection(address: ServerAddress): pg.ClientConfig {
   const { tls } = address
-  const pool = new pg.Pool({
+  return {
     host: address.socket ?? address.host,
     port: address.port,
     user: address.user,
     password: address.password,
     database: address.database,
-    max: address.pool,
     application_name: 'bitrix24-bridge',
     connectionTimeoutMillis: 5000,
-    query_timeout: 30_000,
-    idleTimeoutMillis: 60_000,
-    keepAlive: true,
     ...(address.schema === undefined ? {} : { options: `-c search_path=${address.schema}` }),
     ssl: tls && {
       rejectUnauthorized: tls.verify,
       ...(tls.ca === undefined ? {} : { ca: tls.ca }),
     },
+  }
+}
+
+function createPool(address: ServerAddress): PostgresPool {
+  const pool = new pg.Pool({
+    ...postgresConnection(address),
+    max: address.pool,
+    query_timeout: 30_000,
+    idleTimeoutMillis: 60_000,
+    keepAlive: true,
     types: {
       // Whole numbers of ours stay below 2^53.
       getTypeParser: ((oid: number, format?: 'text') =>

@@ -54,6 +54,7 @@ function faultOf({ code, message }: DriverError): Fault {
 export const sqliteEngine: Engine = {
   shared: false,
   partialIndexes: true,
+  notifications: false,
   mostParameters: 30_000,
   now: sql<number>`cast((julianday('now') - 2440587.5) * 86400000 as integer)`,
   columnType: (kind) => TYPES[kind],

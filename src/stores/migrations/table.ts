@@ -7,7 +7,12 @@ export interface Column {
   /** For keys: the most characters. */
   readonly length?: number
   readonly nullable?: boolean
+  /** What it holds when an insert leaves it out: a value, or the moment by the database's clock. */
+  readonly otherwise?: string | number | typeof NOW
 }
+
+/** For `otherwise`: the moment of the insert. */
+export const NOW: unique symbol = Symbol('now')
 
 export interface Index {
   readonly name: string
@@ -42,6 +47,11 @@ export function optional(column: Column): Column {
   return { ...column, nullable: true }
 }
 
+/** The same column, which an insert may leave out. */
+export function defaulting(column: Column, otherwise: NonNullable<Column['otherwise']>): Column {
+  return { ...column, otherwise }
+}
+
 /**
  * Makes a table with its indexes. Where statements like this one cannot be taken back, a table that is there already is
  * left as it is, so that a migration that was cut short can be repeated.
@@ -50,9 +60,13 @@ export async function makeTable(db: Kysely<unknown>, name: string, table: Table)
   const { adapter } = db.getExecutor()
   const engine = engineOf(db)
   const { columns, primaryKey, indexes = [] } = table
-  const lines = Object.entries(columns).map(([column, { kind, length = 0, nullable }]) => {
+  const lines = Object.entries(columns).map(([column, { kind, length = 0, nullable, otherwise }]) => {
     const rest = kind === 'serial' ? '' : nullable ? ' null' : ' not null'
-    return sql`${sql.ref(column)} ${sql.raw(engine.columnType(kind, length) + rest)}`
+    const type = sql`${sql.ref(column)} ${sql.raw(engine.columnType(kind, length) + rest)}`
+    if (otherwise === undefined) return type
+    return otherwise === NOW
+      ? sql`${type} default (${engine.now})`
+      : sql`${type} default ${sql.lit(otherwise)}`
   })
   if (primaryKey !== undefined) lines.push(sql`primary key (${refs(primaryKey)})`)
   // Indexes of their own cannot be taken back there either, nor asked whether they exist.

@@ -1,7 +1,7 @@
 import { type Kysely, sql } from 'kysely'
 import type { PortalEvent } from '../../model/event.ts'
 import type { StoreTables } from '../schema.ts'
-import { chunksOf, rowsAStatement } from './chunks.ts'
+import { chunksBySize, chunksOf, rowsAStatement } from './chunks.ts'
 
 /** An event that waits for the broker. */
 export interface SpooledEvent {
@@ -10,8 +10,6 @@ export interface SpooledEvent {
 }
 
 const COLUMNS = 4
-/** Bytes of one statement, roughly; databases have bounds on packets. */
-const MOST_BYTES = 4 * 1024 * 1024
 const IDS_A_STATEMENT = 500
 
 /** Appends in the order of the list. When it rejects, some of the first ones may have been appended. */
@@ -27,7 +25,8 @@ export async function appendToSpool(
     spooled_at: now,
   }))
   for (const some of chunksOf(rows, rowsAStatement(db, COLUMNS))) {
-    for (const few of bySize(some)) await db.insertInto('event_spool').values(few).execute()
+    for (const few of chunksBySize(some, ({ event }) => event.length))
+      await db.insertInto('event_spool').values(few).execute()
   }
 }
 
@@ -70,20 +69,4 @@ export async function spoolSize(
     .executeTakeFirstOrThrow()
   const count = Number(row.count)
   return row.oldest === null ? { count } : { count, oldestAt: Number(row.oldest) }
-}
-
-/** The rows in groups of a bounded size, each of at least one. */
-function* bySize<T extends { readonly event: string }>(rows: readonly T[]): Generator<T[]> {
-  let group: T[] = []
-  let bytes = 0
-  for (const row of rows) {
-    if (group.length > 0 && bytes + row.event.length > MOST_BYTES) {
-      yield group
-      group = []
-      bytes = 0
-    }
-    group.push(row)
-    bytes += row.event.length
-  }
-  if (group.length > 0) yield group
 }
