@@ -20,6 +20,7 @@ import type {
   Consumer,
   Delivery,
   Message,
+  PublishOptions,
   QueueInfo,
   Topology,
 } from './broker.ts'
@@ -169,9 +170,9 @@ class AmqpBroker implements Broker {
     return consumer
   }
 
-  publish(address: Address, message: Message): Promise<void> {
+  publish(address: Address, message: Message, options?: PublishOptions): Promise<void> {
     if (this.#closing !== undefined) return Promise.reject(brokerClosed())
-    return this.#publisher.publish(address, message)
+    return this.#publisher.publish(address, message, options)
   }
 
   async queueInfo(queue: string): Promise<QueueInfo | undefined> {

@@ -119,6 +119,11 @@ export interface Consumer {
   stop(): Promise<void>
 }
 
+export interface PublishOptions {
+  /** Aborted: a message that has not been sent by then is not sent any more. */
+  readonly signal?: AbortSignal
+}
+
 export interface QueueInfo {
   readonly messages: number
   readonly consumers: number
@@ -145,9 +150,9 @@ export interface Broker {
    * a full queue), `MESSAGE_INVALID` (a header or property that the broker cannot carry),
    * `CONFIRM_TIMEOUT` or `CONNECTION_LOST` (it may or may not have been stored), `BROKER_CLOSED` (after `close`).
    * While the connection is away it waits for it, at most the confirm time-out. A message without `messageId` may be
-   * given one.
+   * given one. With a signal that is aborted it rejects with `WITHDRAWN` instead of being sent, sooner or later.
    */
-  publish(address: Address, message: Message): Promise<void>
+  publish(address: Address, message: Message, options?: PublishOptions): Promise<void>
   /**
    * Messages not handed out and consumers of a queue, or `undefined` when there is no such queue. This and the questions
    * below reject with `NOT_CONNECTED` when there is no connection within the confirm time-out.

@@ -8,6 +8,7 @@ import type {
   Consumer,
   Delivery,
   Message,
+  PublishOptions,
   QueueInfo,
   Topology,
 } from './broker.ts'
@@ -23,7 +24,7 @@ import {
   queueExists,
   releaseLeases,
 } from './embedded/queries.ts'
-import { brokerClosed, queueMissing } from './errors.ts'
+import { brokerClosed, queueMissing, withdrawn } from './errors.ts'
 
 export type { EmbeddedDatabase } from './embedded/queries.ts'
 
@@ -121,8 +122,9 @@ class EmbeddedBroker implements Broker {
     return consumer
   }
 
-  publish(address: Address, message: Message): Promise<void> {
+  publish(address: Address, message: Message, { signal }: PublishOptions = {}): Promise<void> {
     if (this.#closing !== undefined) return Promise.reject(brokerClosed())
+    if (signal?.aborted === true) return Promise.reject(withdrawn(address))
     return this.#counter.publish(address, message)
   }
 

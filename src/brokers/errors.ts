@@ -50,6 +50,17 @@ export function nacked(address: Address, why: string, cause?: unknown): BrokerEr
   return new BrokerError('NACKED', `The message to ${placeOf(address)} was not accepted: ${why}`, { cause })
 }
 
+/** The broker said nothing in time; it may have stored the message. */
+export function timedOut(address: Address, ms: number): BrokerError {
+  const sentence = `The broker did not confirm the message to ${placeOf(address)} in ${ms} ms`
+  return new BrokerError('CONFIRM_TIMEOUT', sentence)
+}
+
+/** Whoever published it changed their mind before it was sent. */
+export function withdrawn(address: Address): BrokerError {
+  return new BrokerError('WITHDRAWN', `The message to ${placeOf(address)} was withdrawn before it was sent`)
+}
+
 /** An address in words. */
 export function placeOf(address: Address): string {
   return address.exchange === ''

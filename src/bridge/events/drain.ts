@@ -1,11 +1,11 @@
 import type { PortalEvent } from '../../model/event.ts'
 import { isHopeless } from './hopeless.ts'
-import type { EventSpoolStore } from './store.ts'
+import type { EventSpoolStore, SpooledEvent } from './store.ts'
 
 /** What a drain works with. */
 export interface DrainParts {
   readonly store: Pick<EventSpoolStore, 'oldest' | 'remove'>
-  readonly publish: (event: PortalEvent) => Promise<void>
+  readonly publish: (event: PortalEvent, options: { readonly signal: AbortSignal }) => Promise<void>
   /** Publications still under way of events that are in the store too, by key. */
   readonly late: ReadonlyMap<string, Promise<unknown>>
   readonly goOn: () => boolean
@@ -35,7 +35,7 @@ export async function drainSpool(parts: DrainParts): Promise<'empty' | 'stopped'
       await Promise.allSettled(pending)
       continue
     }
-    const outcomes = await Promise.allSettled(rows.map(({ event }) => publish(event)))
+    const outcomes = await publishAll(rows, publish)
     const done: number[] = []
     let trouble: unknown
     for (const [index, outcome] of outcomes.entries()) {
@@ -52,4 +52,22 @@ export async function drainSpool(parts: DrainParts): Promise<'empty' | 'stopped'
     return 'stopped'
   }
   return 'stopped'
+}
+
+/** After a failure nothing more of the window is sent, or what failed would come after it. */
+function publishAll(
+  rows: readonly SpooledEvent[],
+  publish: DrainParts['publish'],
+): Promise<PromiseSettledResult<void>[]> {
+  const failed = new AbortController()
+  return Promise.allSettled(
+    rows.map(async ({ event }) => {
+      try {
+        await publish(event, { signal: failed.signal })
+      } catch (error) {
+        if (!isHopeless(error)) failed.abort()
+        throw error
+      }
+    }),
+  )
 }

@@ -1,4 +1,4 @@
-import type { Broker, Message, Topology } from '../../brokers/broker.ts'
+import type { Broker, Message, PublishOptions, Topology } from '../../brokers/broker.ts'
 import { BrokerError } from '../../model/errors.ts'
 import type { PortalEvent } from '../../model/event.ts'
 import { type EventMessage, encodeEvent } from './message.ts'
@@ -9,9 +9,9 @@ export interface EventOutlet {
    * Resolves when the broker has confirmed the event. One that no queue is bound for is kept on the queue of unrouted
    * events, so that it can be seen. Rejects with a `BrokerError` otherwise: nothing is known to be kept then.
    */
-  publish(event: PortalEvent): Promise<void>
+  publish(event: PortalEvent, options?: PublishOptions): Promise<void>
   /** As `publish`, for an event that was encoded before. */
-  publishMessage(encoded: EventMessage): Promise<void>
+  publishMessage(encoded: EventMessage, options?: PublishOptions): Promise<void>
 }
 
 export interface EventOutletOptions {
@@ -48,16 +48,19 @@ const UNROUTED_TTL_MS = 7 * 24 * 60 * 60_000
 export function createEventOutlet(options: EventOutletOptions): EventOutlet {
   const { broker, exchange = EVENT_EXCHANGE, onPublished } = options
 
-  async function publishMessage({ routingKey, message }: EventMessage): Promise<void> {
+  async function publishMessage(
+    { routingKey, message }: EventMessage,
+    options?: PublishOptions,
+  ): Promise<void> {
     try {
-      await broker.publish({ exchange, routingKey }, message)
+      await broker.publish({ exchange, routingKey }, message, options)
       onPublished?.(true)
     } catch (error) {
       if (!(error instanceof BrokerError) || error.code !== 'UNROUTABLE') throw error
       const unrouted: Message = { ...message, expiration: String(UNROUTED_TTL_MS) }
-      await broker.publish({ exchange: '', routingKey: unroutedQueue(exchange) }, unrouted)
+      await broker.publish({ exchange: '', routingKey: unroutedQueue(exchange) }, unrouted, options)
       onPublished?.(false)
     }
   }
-  return { publishMessage, publish: (event) => publishMessage(encodeEvent(event)) }
+  return { publishMessage, publish: (event, options) => publishMessage(encodeEvent(event), options) }
 }

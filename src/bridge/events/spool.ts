@@ -32,7 +32,7 @@ export interface DurableOutletOptions {
   /** This process; different for each. */
   readonly owner: string
   readonly now: () => number
-  /** How long the broker may confirm nothing at all before events go to the store; 250. Four times as long for one event. */
+  /** How long the broker may confirm nothing at all before events go to the store; 250. Eight times as long for one event. */
   readonly budgetMs?: number
   /** How often the store is looked at for events that wait; 500. */
   readonly pollMs?: number
@@ -75,6 +75,9 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
     return events.map(() => undefined)
   })
   const pause = { until: 0, ms: PAUSE_MS }
+  /** Publications under way, in order of arrival: each gives up when it is called. */
+  const underWay = new Set<() => void>()
+  let attempt = new AbortController()
   let confirmedAt = 0
   let started = false
   let closed = false
@@ -91,8 +94,8 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
   async function keep(event: PortalEvent): Promise<Kept> {
     if (held !== undefined) await held
     if (!takes() || behind.has(event.memberId)) return toStore(event)
-    const publication = outlet.publish(event)
-    const outcome = await inTime(publication, () => leftFor(event))
+    const publication = outlet.publish(event, { signal: attempt.signal })
+    const outcome = await inTime(publication, () => leftFor(event), underWay)
     if (outcome === 'confirmed') {
       confirmedAt = now()
       pause.ms = PAUSE_MS
@@ -113,7 +116,11 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
     return Math.min(silent, receivedAt + MOST_BUDGETS * budgetMs) - now()
   }
 
+  /** Whatever is under way goes to the store now, in the order in which it came, and is not sent any more. */
   function rest(): void {
+    attempt.abort()
+    attempt = new AbortController()
+    for (const giveUp of [...underWay]) giveUp()
     if (now() < pause.until) return
     pause.until = now() + pause.ms
     pause.ms = Math.min(LONGEST_PAUSE_MS, pause.ms * 2)
@@ -171,7 +178,7 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
   const drainOnce = (): Promise<'empty' | 'stopped'> =>
     drainSpool({
       store,
-      publish: (event) => outlet.publish(event),
+      publish: (event, { signal }) => outlet.publish(event, { signal }),
       late,
       goOn: () => !closed && takes(),
       renew: () => store.lease(owner, LEASE_MS),
@@ -250,30 +257,33 @@ const LEASE_MS = 15_000
 /** Even what was slow to get here has this long. */
 const LEAST_MS = 20
 /** For one event, while the broker confirms others. */
-const MOST_BUDGETS = 4
+const MOST_BUDGETS = 8
 
 /** How a publication ended, or `late` when no time is left. What came in while this process was busy is in time. */
-function inTime(publication: Promise<void>, leftMs: () => number): Promise<unknown> {
+function inTime(
+  publication: Promise<void>,
+  leftMs: () => number,
+  underWay: Set<() => void>,
+): Promise<unknown> {
   return new Promise((resolve) => {
     let timer: NodeJS.Timeout
+    const end = (outcome: unknown): void => {
+      clearTimeout(timer)
+      underWay.delete(giveUp)
+      resolve(outcome)
+    }
+    const giveUp = (): void => end('late')
     const wait = (ms: number): void => {
       timer = setTimeout(() => setImmediate(look), ms)
     }
     const look = (): void => {
+      if (!underWay.has(giveUp)) return
       const left = leftMs()
       if (left > 0) wait(left)
-      else resolve('late')
+      else giveUp()
     }
+    underWay.add(giveUp)
     wait(Math.max(LEAST_MS, leftMs()))
-    publication.then(
-      () => {
-        clearTimeout(timer)
-        resolve('confirmed')
-      },
-      (error: unknown) => {
-        clearTimeout(timer)
-        resolve(error)
-      },
-    )
+    publication.then(() => end('confirmed'), end)
   })
 }

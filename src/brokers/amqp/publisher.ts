@@ -1,7 +1,7 @@
 import type { ChannelModel, ConfirmChannel, Options, Message as RawMessage } from 'amqplib'
 import { BrokerError } from '../../model/errors.ts'
-import type { Address, Message } from '../broker.ts'
-import { brokerClosed, nacked, placeOf, unroutable } from '../errors.ts'
+import type { Address, Message, PublishOptions } from '../broker.ts'
+import { brokerClosed, nacked, placeOf, timedOut, unroutable, withdrawn } from '../errors.ts'
 import { blameFor } from './blame.ts'
 import { watchChannel } from './channel.ts'
 import type { AmqpLink, BrokerLogger } from './connection.ts'
@@ -25,6 +25,7 @@ interface Publication {
   readonly body: Buffer
   readonly properties: Options.Publish
   readonly deadline: number
+  readonly signal: AbortSignal | undefined
   /** Set when the broker returned it; the confirm that follows then means "seen", not "kept". */
   returned: string | undefined
   resolve(): void
@@ -81,7 +82,7 @@ export class AmqpPublisher {
     return this.#pending.size
   }
 
-  publish(address: Address, message: Message): Promise<void> {
+  publish(address: Address, message: Message, { signal }: PublishOptions = {}): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(brokerClosed())
       // A returned message is recognised by its id, so each gets one.
@@ -92,6 +93,7 @@ export class AmqpPublisher {
         body: message.body,
         properties: encodeProperties(message, messageId),
         deadline: this.#options.now() + this.#options.confirmTimeoutMs,
+        signal,
         returned: undefined,
         resolve,
         reject,
@@ -159,6 +161,11 @@ export class AmqpPublisher {
     if (this.#full || link.blocked) return
     const most = this.#suspects > 0 ? 1 : maxInFlight
     for (const publication of this.#waiting) {
+      if (publication.signal?.aborted === true) {
+        this.#waiting.delete(publication)
+        publication.reject(withdrawn(publication))
+        continue
+      }
       const channel = this.#channel
       if (channel === undefined || this.#full || this.#pending.size >= most) return
       if (this.#pending.size > 0 && this.#bytes + publication.body.length > maxInFlightBytes) return
@@ -288,11 +295,4 @@ export class AmqpPublisher {
       this.#idle?.()
     }
   }
-}
-
-function timedOut(publication: Publication, ms: number): BrokerError {
-  return new BrokerError(
-    'CONFIRM_TIMEOUT',
-    `The broker did not confirm the message to ${placeOf(publication)} in ${ms} ms`,
-  )
 }
