@@ -310,6 +310,23 @@ describe.skipIf(amqpUrl === undefined)(`RabbitMQ over a bad network${amqpNote}`,
     expect(Date.now() - began).toBeLessThan(5000)
   })
 
+  it('does not send what was withdrawn while there was no connection', async () => {
+    proxy.refuse = true
+    const broker = open()
+    await eventually(() => expect(broker.state().reason).not.toBe('not connected yet'))
+    const withdrawn = new AbortController()
+    const first = broker.publish(to(queue), textMessage('withdrawn'), { signal: withdrawn.signal })
+    const second = broker.publish(to(queue), textMessage('kept'))
+    withdrawn.abort()
+    proxy.refuse = false
+    await expect(first).rejects.toMatchObject({ code: 'WITHDRAWN' })
+    await second
+    const delivery = await direct.get(queue)
+    expect(delivery?.message.body.toString()).toBe('kept')
+    delivery?.ack()
+    expect(await direct.get(queue)).toBeUndefined()
+  })
+
   it('closes soon while there is no connection', async () => {
     proxy.refuse = true
     const broker = open()
