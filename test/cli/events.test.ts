@@ -18,6 +18,7 @@ events:
   - { name: ONCRMDEALUPDATE, user: 1 }
 offline:
   - ONCRMCONTACTUPDATE
+  - { name: ONCRMCOMPANYUPDATE, connector: erp }
 senders:
   - { code: chairs-sms, name: Chairs, description: Text messages by Chairs }
 robots:
@@ -108,7 +109,7 @@ describe('events apply', () => {
     write(FILE)
     const first = await cli('events apply subscriptions.yaml')
     expect(first).toMatchObject({ code: 0, err: '' })
-    expect(first.out).toContain('10 to do, 0 as they should be')
+    expect(first.out).toContain('11 to do, 0 as they should be')
     const { result } = await ask('event.get', token)
     const key = handlerKeyOf((await cli(`events url ${sandbox.identity().domain}`)).out)
     const handler = `${BASE}/b24/events?portal=${sandbox.identity().memberId}&key=${key}`
@@ -116,6 +117,7 @@ describe('events apply', () => {
       { event: 'ONCRMDEALADD', handler, auth_type: '0', offline: 0 },
       { event: 'ONCRMDEALUPDATE', handler, auth_type: '1', offline: 0 },
       { event: 'ONCRMCONTACTUPDATE', connector_id: '', offline: 1 },
+      { event: 'ONCRMCOMPANYUPDATE', connector_id: 'erp', offline: 1 },
     ])
     expect((await ask('messageservice.sender.list', token)).result).toEqual(['chairs-sms'])
     expect((await ask('bizproc.robot.list', token)).result).toEqual(['check_stock'])
@@ -129,7 +131,7 @@ describe('events apply', () => {
     ])
     const again = await cli('events apply subscriptions.yaml')
     expect(again).toMatchObject({ code: 0, err: '' })
-    expect(again.out).toBe(`${sandbox.identity().domain}: nothing to do, 10 as they should be\n`)
+    expect(again.out).toBe(`${sandbox.identity().domain}: nothing to do, 11 as they should be\n`)
     expect(`${first.out}${again.out}`).not.toContain(key)
   })
 
@@ -184,6 +186,7 @@ describe('events apply', () => {
       byHand,
       { event: 'ONCRMDEALUPDATE' },
       { event: 'ONCRMCONTACTUPDATE' },
+      { event: 'ONCRMCOMPANYUPDATE' },
     ])
     expect((await ask('bizproc.robot.list', token)).result).toEqual(['by_hand', 'check_stock'])
     write("portals: '*'\n")
@@ -202,6 +205,7 @@ describe('events apply', () => {
     const rows = (await ask('event.get', token)).result as { handler?: string }[]
     expect(rows.map(({ handler }) => handler?.slice(0, 20))).toEqual([
       undefined,
+      undefined,
       'https://new.example/',
       'https://new.example/',
     ])
@@ -215,7 +219,7 @@ describe('events apply', () => {
     await sandbox.app({ do: 'update', clientId: APP.clientId })
     expect((await ask('event.get', token)).result).toEqual([])
     expect(await apply()).toMatchObject({ code: 0 })
-    expect((await ask('event.get', token)).result).toHaveLength(3)
+    expect((await ask('event.get', token)).result).toHaveLength(4)
     expect((await apply()).portals).toMatchObject([{ state: 'unchanged' }])
   })
 
@@ -262,7 +266,7 @@ events: [ONCRMDEALADD]
     expect((await apply()).code).toBe(0)
     expect((await apply()).portals).toMatchObject([{ state: 'unchanged' }])
     expect((await ask('bizproc.robot.list', token)).result).toEqual(['check_stock'])
-    expect((await ask('event.get', token)).result).toHaveLength(3)
+    expect((await ask('event.get', token)).result).toHaveLength(4)
   })
 
   it('changes nothing for a user who is no administrator', async () => {
@@ -312,7 +316,7 @@ describe('events list and check', () => {
     expect(out).toMatch(/robot +check_stock +ours/)
     expect(out).not.toContain('key=')
     const json = JSON.parse((await cli('events list --json')).out)
-    expect(json.portals[0].bound).toHaveLength(11)
+    expect(json.portals[0].bound).toHaveLength(12)
   })
 
   it('say that the handler cannot be reached, and what differs from what was applied', async () => {

@@ -1,3 +1,4 @@
+import type { Call } from '../../../model/call.ts'
 import { BridgeError, CommandError, RestError } from '../../../model/errors.ts'
 import { isJsonObject } from '../../../model/json.ts'
 import type { KnownPortal } from '../../../model/portal.ts'
@@ -123,24 +124,31 @@ async function carryOut(
   })
 }
 
-/** Makes all calls in order; the errors by action. */
+/** Makes all calls in order, those under the name of a connector apart; the errors by action. */
 async function call(
-  client: Pick<PortalClient, 'batch'>,
+  client: Pick<PortalClient, 'batch' | 'under'>,
   actions: readonly Action[],
 ): Promise<Map<Action, BridgeError>> {
   const named = actions.flatMap((action, at) =>
     action.calls.map((one, index) => ({ action, name: `a${at}_${index}`, one })),
   )
   const failed = new Map<Action, BridgeError>()
-  if (named.length === 0) return failed
-  const { errors, results } = await client.batch(
-    Object.fromEntries(named.map(({ name, one }) => [name, [one.method, one.params] as const])),
-  )
-  for (const { action, name } of named) {
-    const error = errors[name] ?? hiddenError(results[name])
-    if (error !== undefined && !isThereAlready(error)) failed.set(action, error)
+  for (const connector of new Set(named.map(({ one }) => connectorOf(one)))) {
+    const some = named.filter(({ one }) => connectorOf(one) === connector)
+    const own = connector === '' ? client : client.under(connector)
+    const { errors, results } = await own.batch(
+      Object.fromEntries(some.map(({ name, one }) => [name, [one.method, one.params] as const])),
+    )
+    for (const { action, name } of some) {
+      const error = errors[name] ?? hiddenError(results[name])
+      if (error !== undefined && !isThereAlready(error)) failed.set(action, error)
+    }
   }
   return failed
+}
+
+function connectorOf({ params }: Call): string {
+  return isJsonObject(params) && typeof params.auth_connector === 'string' ? params.auth_connector : ''
 }
 
 /**

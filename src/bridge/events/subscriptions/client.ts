@@ -1,6 +1,8 @@
 import { clientOver } from '../../../client/client.ts'
+import type { Credential } from '../../../model/credential.ts'
 import { CommandError } from '../../../model/errors.ts'
 import type { KnownPortal } from '../../../model/portal.ts'
+import { withConnector } from '../../auth-connector.ts'
 import type { Portals } from '../../portals.ts'
 import { stopped } from '../../tokens/reasons.ts'
 import type { SubscriptionStore } from './store.ts'
@@ -12,7 +14,10 @@ export interface ClientParts {
 }
 
 /** A portal, called by its lane. */
-export type PortalClient = ReturnType<typeof clientOver>
+export interface PortalClient extends ReturnType<typeof clientOver> {
+  /** The same under the name of a connector, which portals look for beside the commands of a batch. */
+  under(connector: string): Pick<PortalClient, 'batch'>
+}
 
 /**
  * Calls in the name of the administrator who installed the application, while his tokens live; otherwise of whoever
@@ -34,10 +39,12 @@ export async function openPortalClient(
     application: clientId,
     ...(installer === undefined || installer === '' ? {} : { as: installer }),
   })
-  return clientOver({
-    submit: (work) =>
-      lane.submit({ ...work, options: { credential, source: 'subscriptions', ...work.options } }),
-  })
+  const by = (own: Credential): ReturnType<typeof clientOver> =>
+    clientOver({
+      submit: (work) =>
+        lane.submit({ ...work, options: { credential: own, source: 'subscriptions', ...work.options } }),
+    })
+  return { ...by(credential), under: (connector) => by(withConnector(credential, connector)) }
 }
 
 function notInstalled(domain: string, clientId: string): CommandError {
