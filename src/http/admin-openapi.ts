@@ -66,6 +66,19 @@ export function connectingPaths(): Record<string, unknown> {
         responses: { 200: json('Kept.'), ...refusals([400, 402, 403, 404, 413, 429, 502, 503]) },
       },
     },
+    '/b24/events': {
+      get: {
+        operationId: 'lookAtEvents',
+        summary: 'Says what this address is for.',
+        responses: { 200: { description: 'A line of text.', content: { 'text/plain': {} } } },
+      },
+      post: {
+        operationId: 'takeEvent',
+        summary: 'Everything that portals post when something happened; see docs/events.md.',
+        requestBody: form,
+        responses: { 200: json('On a disk.'), ...refusals([400, 403, 404, 413, 415, 503]) },
+      },
+    },
     ...Object.fromEntries(
       PAGES.map(({ path, id, summary, parameters }) => [
         path,
