@@ -5,6 +5,7 @@ import { createEventOutlet, type EventOutlet, eventTopology } from '../bridge/ev
 import type { PushSupervisor } from '../bridge/events/push/supervisor.ts'
 import { createSources } from '../bridge/events/sources.ts'
 import { createDurableOutlet } from '../bridge/events/spool.ts'
+import { createSummary } from '../bridge/events/summary.ts'
 import { createEventVerifier } from '../bridge/events/verify.ts'
 import type { Installs } from '../bridge/installs/installs.ts'
 import { createRefusalLog } from '../bridge/installs/refusals.ts'
@@ -69,6 +70,8 @@ export function createEvents(
   const harvest = createHarvest({ store: records.tokens, now, log })
   closing.push(() => harvest.close())
   const mayCome = openSources(base)
+  const summary = createSummary(log)
+  closing.push(async () => summary.close())
   const intake = createEventIntake({
     ...(mayCome === undefined ? {} : { mayCome }),
     onOfflineNudge: offline.nudge,
@@ -84,6 +87,7 @@ export function createEvents(
     withRaw,
     onRefused: createRefusalLog(log, now, 'event.refused'),
     onTaken(result, ms, event) {
+      summary.count(result)
       metrics.eventReceived(result, event === undefined ? undefined : ms)
       if (event !== undefined && logger.isLevelEnabled('debug'))
         logger.debug({ result, event: event.event, member: event.memberId, key: event.key }, 'event.taken')

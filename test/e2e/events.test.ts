@@ -359,3 +359,15 @@ it('turns away event requests from addresses that are not published, where it is
   expect((await bench.post({ ...form, ts: '3' }, from('203.0.113.9, 127.0.0.1'))).status).toBe(403)
   expect(bench.logs()).toContain('event.stranger')
 })
+
+it('sums up in the log what came, in one line for many', async () => {
+  const bench = await openEventBench()
+  for (const ts of ['1', '2', '3'])
+    expect((await bench.post({ event: 'ONCRMDEALADD', ts, ...bench.auth() })).status).toBe(200)
+  await bench.service.stop()
+  const lines = bench
+    .logs()
+    .split('\n')
+    .filter((line) => line.includes('event.summary'))
+  expect(lines.map((line) => JSON.parse(line))).toMatchObject([{ published: 4 }])
+})
