@@ -22,9 +22,11 @@ export interface StoreTables {
   leases: LeasesTable
   subscriptions: SubscriptionsTable
   event_spool: EventSpoolTable
+  event_arrivals: EventArrivalsTable
   instances: InstancesTable
   lane_queues: LaneQueuesTable
   portal_rests: PortalRestsTable
+  visitors: VisitorsTable
   suspects: SuspectsTable
   b24_outbox: OutboxTable
   b24_inbox: InboxTable
@@ -277,6 +279,19 @@ export interface EventSpoolTable {
   spooled_at: number
 }
 
+/** Objects that events have told of lately. */
+export interface EventArrivalsTable {
+  id: Generated<number>
+  member_id: string
+  /** `crm.deal` and the like. */
+  entity: string
+  object_id: string
+  act: 'add' | 'change'
+  /** By the portal's clock. */
+  happened_at: number
+  noted_at: number
+}
+
 /** What was last applied to each portal, and what of it is bound there by us. */
 export interface SubscriptionsTable {
   /** `*` for what was last applied to all portals. */
@@ -367,6 +382,12 @@ export interface PortalRestsTable {
   credential: string | null
   code: string
   until: number
+}
+
+/** Users whose tokens came with a page that they opened. */
+export interface VisitorsTable {
+  token_id: string
+  member_id: string
 }
 
 /** Messages that a process may have died of. */
