@@ -1,8 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
+import { eventually } from '../conformance/broker.ts'
 import { note, skip } from './support/engines.ts'
 import { sized } from './support/profile.ts'
-import { openRig } from './support/rig.ts'
+import { openRig, type Rig } from './support/rig.ts'
 
 const LIMIT = { capacity: 20, drainPerSecond: 20 }
 
@@ -29,5 +30,88 @@ describe.skipIf(skip)(`bridges that are killed${note}`, () => {
     for (const bridge of rig.fleet.members) await bridge.ready()
     const account = await rig.account({ twice: true })
     expect(account.done).toBeGreaterThan(account.commands * 0.8)
+  })
+
+  it('killed while a request is still on its way to the portal: the next one waits for the quiet period', async () => {
+    const rig = await openRig({
+      name: 'kill before arrival',
+      bridges: 2,
+      mix: [{ weight: 1, kind: 'marked' }],
+      env: { BRIDGE_QUIET_PERIOD: '4' },
+    })
+    for (let round = 0; round < sized(3, 20); round++) {
+      // The request arrives long after its sender has died, and after the next process has its commands.
+      rig.portalWay.weather({ latencyMs: 1500 })
+      await rig.load.send(150)
+      await sleep(400 + rig.random() * 600)
+      await Promise.all([rig.fleet.replaceKilled(0), rig.fleet.replaceKilled(1)])
+      rig.injected('SIGKILL of both bridges', 1)
+      await sleep(1500)
+      rig.portalWay.weather()
+      await Promise.all(rig.fleet.members.map((bridge) => bridge.ready()))
+      await rig.answered()
+    }
+    const account = await rig.account({ twice: true })
+    expect(account.unknown).toBe(0)
+    expect(account.writes).toBe(account.commands)
+  })
+
+  /** What stands still when the process is killed, so that it dies between two certain steps. */
+  const HOPS = {
+    'before the ledger has the command': (rig: Rig) => rig.storeWay?.weather({ blackHole: 'both' }),
+    'before the request arrives': (rig: Rig) => rig.portalWay.weather({ blackHole: 'questions' }),
+    'before the answer arrives': (rig: Rig) => rig.portalWay.weather({ blackHole: 'answers' }),
+    'before the reply leaves': (rig: Rig) => rig.brokerWay.weather({ blackHole: 'questions' }),
+    'before the reply is confirmed': (rig: Rig) => rig.brokerWay.weather({ blackHole: 'answers' }),
+  }
+
+  it('killed between any two steps of a command: each command is answered once, and written at most once', async () => {
+    const rig = await openRig({ name: 'kill at each hop', bridges: 1 })
+    for (let round = 0; round < sized(2, 20); round++)
+      for (const [hop, stop] of Object.entries(HOPS)) {
+        await rig.fleet.members[0]?.ready()
+        await rig.load.send(10)
+        rig.load.start(200)
+        await sleep(100)
+        stop(rig)
+        await sleep(100 + rig.random() * 200)
+        await rig.fleet.replaceKilled(0)
+        rig.injected(`SIGKILL ${hop}`)
+        for (const way of [rig.brokerWay, rig.storeWay, rig.portalWay]) way?.weather()
+        await rig.load.stop()
+      }
+    const account = await rig.account({ twice: true })
+    expect(account.done).toBeGreaterThan(0)
+    expect(account.unknown).toBeGreaterThan(0)
+  })
+
+  it('a command that kills whoever carries it out is convicted alone, and its neighbours are carried out', async () => {
+    const rig = await openRig({ name: 'poison', bridges: 1, store: 'sqlite' })
+    rig.sandbox.fault([{ kind: 'hang', times: 0, match: { method: 'crm.deal.delete' } }])
+    const poison = 'poison'
+    const body = Buffer.from(JSON.stringify({ method: 'crm.deal.delete', params: { id: 1 } }))
+    await rig.tool.publish(
+      { exchange: '', routingKey: rig.queues.commands },
+      { body, headers: {}, messageId: poison },
+    )
+    await rig.load.send(100)
+    for (let deaths = 0; rig.repliesTo(poison).length === 0; deaths++) {
+      expect(deaths, 'kills until it was convicted').toBeLessThan(12)
+      const before = rig.sandbox.stats().faults.hang ?? 0
+      await eventually(() => {
+        const tried = (rig.sandbox.stats().faults.hang ?? 0) > before
+        expect(tried || rig.repliesTo(poison).length > 0).toBe(true)
+      }, 30_000)
+      if (rig.repliesTo(poison).length > 0) break
+      await rig.fleet.replaceKilled(0)
+      rig.injected('SIGKILL by the poison')
+    }
+    await eventually(async () => {
+      const { messages } = (await rig.tool.queueInfo(rig.queues.commands)) ?? { messages: 1 }
+      expect(messages).toBe(0)
+    })
+    const account = await rig.account({ twice: true })
+    expect(account.failed).toBe(0)
+    expect(rig.repliesTo(poison).map(({ outcome }) => outcome)).toEqual(['unknown'])
   })
 })

@@ -36,6 +36,10 @@ export class Bridge {
     return this.#output
   }
 
+  get pid(): number {
+    return this.#child.pid as number
+  }
+
   get running(): boolean {
     return this.#child.exitCode === null && this.#child.signalCode === null
   }

@@ -4,8 +4,11 @@ import { setTimeout as sleep } from 'node:timers/promises'
 
 /** How the network behaves; each part holds for connections that exist, too. */
 export interface Weather {
-  /** Nothing passes, in either direction, and nobody is told. What was sent meanwhile arrives when it is over. */
-  readonly blackHole: boolean
+  /**
+   * Nothing passes, both ways or only what one side says, and nobody is told. What was sent meanwhile arrives when it is
+   * over.
+   */
+  readonly blackHole: false | 'both' | 'questions' | 'answers'
   /** New connections are reset. */
   readonly refuse: boolean
   /** Everything arrives this much later. */
@@ -54,11 +57,7 @@ export class WildProxy implements AsyncDisposable {
   /** Changes the weather; what is not named clears up. */
   weather(weather: Partial<Weather> = {}): void {
     this.#weather = { ...CLEAR, ...weather }
-    for (const pair of this.#pairs)
-      for (const socket of pair) {
-        if (this.#weather.blackHole) socket.pause()
-        else socket.resume()
-      }
+    for (const pair of this.#pairs) this.#hold(pair)
   }
 
   /** Cuts all connections, with a reset to both sides. */
@@ -88,23 +87,33 @@ export class WildProxy implements AsyncDisposable {
     const pair = [near, far] as const
     this.#pairs.add(pair)
     for (const socket of pair) socket.setNoDelay(true)
-    this.#pass(near, far)
-    this.#pass(far, near)
-    const end = (): void => {
+    const sent = this.#pass(near, far)
+    const answered = this.#pass(far, near)
+    this.#hold(pair)
+    // What is on its way still arrives: a network does not know that the sender has died.
+    near.on('close', () => {
       this.#pairs.delete(pair)
-      near.destroy()
-      far.destroy()
-    }
-    near.on('close', end)
-    far.on('close', end)
+      sent().then(() => far.destroy())
+    })
+    far.on('close', () => {
+      this.#pairs.delete(pair)
+      answered().then(() => near.destroy())
+    })
   }
 
-  /** Keeps the order, however the weather changes meanwhile. */
-  #pass(from: Socket, to: Socket): void {
+  #hold([near, far]: readonly [Socket, Socket]): void {
+    const { blackHole } = this.#weather
+    if (blackHole === 'both' || blackHole === 'questions') near.pause()
+    else near.resume()
+    if (blackHole === 'both' || blackHole === 'answers') far.pause()
+    else far.resume()
+  }
+
+  /** Keeps the order, however the weather changes meanwhile. Gives what resolves when all that came has been passed on. */
+  #pass(from: Socket, to: Socket): () => Promise<void> {
     let tail = Promise.resolve()
     let queued = 0
     let freeAt = 0
-    if (this.#weather.blackHole) from.pause()
     from.on('data', (data) => {
       const { sliceBytes, latencyMs, bytesPerSecond } = this.#weather
       const now = performance.now()
@@ -122,5 +131,6 @@ export class WildProxy implements AsyncDisposable {
         write()
       })
     })
+    return () => tail
   }
 }

@@ -50,9 +50,11 @@ export interface Rig {
   readonly portals: readonly string[]
   readonly node: RabbitNode
   readonly cluster: PostgresCluster
-  /** The ways from the bridges to the broker and to the database. */
+  /** The ways from the bridges to the broker, and to the database where there is a server. */
   readonly brokerWay: WildProxy
   readonly storeWay: WildProxy | undefined
+  /** The way to the bridge's own portal. */
+  readonly portalWay: WildProxy
   readonly fleet: Fleet
   readonly load: Load
   /** The producer's and the asker's own connection to the broker. */
@@ -88,6 +90,7 @@ export async function openRig(options: RigOptions): Promise<Rig> {
   const brokerWay = await WildProxy.before(`${node.url}?heartbeat=${heartbeat}`, 5672)
   const direct = store === 'postgres' ? await cluster.database() : `sqlite:${join(folder, 'bridge.db')}`
   const storeWay = store === 'postgres' ? await WildProxy.before(direct, 5432) : undefined
+  const portalWay = await WildProxy.before(sandbox.webhookUrl, 80)
   const suffix = randomUUID().slice(0, 8)
   const queues = {
     commands: `faults.commands.${suffix}`,
@@ -98,7 +101,7 @@ export async function openRig(options: RigOptions): Promise<Rig> {
     BRIDGE_BROKER: brokerWay.url,
     BRIDGE_STORE: storeWay?.url ?? direct,
     BRIDGE_SECRET_KEY: SECRET_KEY,
-    BRIDGE_PORTAL: sandbox.webhookUrl,
+    BRIDGE_PORTAL: portalWay.url,
     BRIDGE_HTTP: '127.0.0.1:0',
     BRIDGE_COMMAND_QUEUE: queues.commands,
     BRIDGE_REPLY_QUEUE: queues.replies,
@@ -143,7 +146,7 @@ export async function openRig(options: RigOptions): Promise<Rig> {
     await load.stop()
     await tool.close()
     await sandbox.close()
-    await brokerWay.proxy[Symbol.asyncDispose]()
+    for (const { proxy } of [brokerWay, portalWay]) await proxy[Symbol.asyncDispose]()
     await storeWay?.proxy[Symbol.asyncDispose]()
     rmSync(folder, { recursive: true, force: true })
   })
@@ -156,6 +159,7 @@ export async function openRig(options: RigOptions): Promise<Rig> {
     cluster,
     brokerWay: brokerWay.proxy,
     storeWay: storeWay?.proxy,
+    portalWay: portalWay.proxy,
     fleet,
     load,
     tool,
