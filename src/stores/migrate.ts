@@ -11,7 +11,7 @@ import { up as subscriptions } from './migrations/0008-subscriptions.ts'
 import { up as laneQueues } from './migrations/0009-lane-queues.ts'
 import { up as outbox } from './migrations/0010-outbox.ts'
 import { up as portalRests } from './migrations/0011-portal-rests.ts'
-import { up as eventArrivals } from './migrations/0013-event-arrivals.ts'
+import { up as eventArrivals } from './migrations/0012-event-arrivals.ts'
 import { up as visitors } from './migrations/0013-visitors.ts'
 import { integer, key, makeTable, time } from './migrations/table.ts'
 
@@ -34,8 +34,8 @@ export const MIGRATIONS: readonly Migration[] = [
   { id: 9, name: 'lane-queues', up: laneQueues },
   { id: 10, name: 'outbox', up: outbox },
   { id: 11, name: 'portal-rests', up: portalRests },
+  { id: 12, name: 'event-arrivals', up: eventArrivals },
   { id: 13, name: 'visitors', up: visitors },
-  { id: 13, name: 'event-arrivals', up: eventArrivals },
 ]
 
 interface MigrationTables {
