@@ -127,8 +127,9 @@ async function candidates(
   ]
 }
 
+/** Who only opened a page speaks for nobody but himself, whatever becomes of the others. */
 function fits(one: Candidate, { application, as }: Wish): boolean {
-  if (as !== undefined && one.userId !== as) return false
+  if (as === undefined ? 'tokens' in one && one.tokens.visitor === true : one.userId !== as) return false
   return application === undefined || ('tokens' in one && one.tokens.clientId === application)
 }
 

@@ -23,6 +23,8 @@ export interface TokenState extends TokenKey {
   readonly expiresAt?: number
   readonly scope: readonly string[]
   readonly status?: string
+  /** Came with a page that the user opened: for calls in his own name only. */
+  readonly visitor?: true
   /** Rises with every new pair. */
   readonly version: number
   /** `dead`: the refresh token was refused; somebody must authorize again. */

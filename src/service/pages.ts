@@ -5,6 +5,7 @@ import { createPages, type Pages } from '../bridge/pages/pages.ts'
 import { createTransport } from '../client/transport.ts'
 import { installRecords } from '../stores/installs.ts'
 import { saveTokens } from '../stores/queries/tokens.ts'
+import { noteVisitor } from '../stores/queries/visitors.ts'
 import { certificates, type Foundation } from './foundation.ts'
 
 /** A person waits for the page, and a background worker has five seconds. */
@@ -29,6 +30,7 @@ export function createPlacements(
     store: {
       ...installRecords(store.db, secrets),
       saveTokens: (key, pair, at) => saveTokens(store.db, secrets, key, pair, at),
+      noteVisitor: (key) => noteVisitor(store.db, key),
     },
     transport,
     installs,

@@ -1,6 +1,6 @@
 import type { DeadLetter, LetterContent, LetterFilter } from '../model/dead-letter.ts'
 import type { Portal } from '../model/portal.ts'
-import type { TokenKey, TokenPair } from '../model/token.ts'
+import type { TokenKey, TokenPair, TokenState } from '../model/token.ts'
 import { maskSecrets } from '../model/webhook.ts'
 import { findApplication } from './queries/applications.ts'
 import * as dead from './queries/dead-letters.ts'
@@ -10,6 +10,7 @@ import * as ledger from './queries/ledger.ts'
 import { findPortal, listPortals, resumePortal, savePortal, suspendPortal } from './queries/portals.ts'
 import { dropSpare, listSpares } from './queries/spare-tokens.ts'
 import * as tokens from './queries/tokens.ts'
+import { visitorsOf } from './queries/visitors.ts'
 import { findWebhookUrl, listWebhooks } from './queries/webhooks.ts'
 import type { Secrets } from './secrets.ts'
 import type { Store } from './store.ts'
@@ -64,7 +65,13 @@ export function portalQueries({ db }: Store, secrets: Secrets) {
       const all = new Set([...domains, ...hooks.map(({ domain }) => domain)])
       return all.size === 1 ? [...all][0] : undefined
     },
-    tokens: (memberId: string) => tokens.listTokens(db, { memberId }),
+    async tokens(memberId: string): Promise<TokenState[]> {
+      const [all, isVisitor] = await Promise.all([
+        tokens.listTokens(db, { memberId }),
+        visitorsOf(db, memberId),
+      ])
+      return all.map((one) => (isVisitor(one) ? { ...one, visitor: true } : one))
+    },
     webhooks: (portal: string) => listWebhooks(db, { portal }),
     webhookUrl: (id: string) => findWebhookUrl(db, secrets, id),
     accessOf: (

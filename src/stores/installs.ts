@@ -26,6 +26,7 @@ import {
 } from './queries/portals.ts'
 import { listTokens, markTokensDead, saveTokens } from './queries/tokens.ts'
 import { inTransaction } from './queries/transaction.ts'
+import { forgetVisitor } from './queries/visitors.ts'
 import { listWebhooks } from './queries/webhooks.ts'
 import type { StoreTables } from './schema.ts'
 import type { Secrets } from './secrets.ts'
@@ -90,6 +91,7 @@ async function saveInstall(
   await savePortal(db, portal, now)
   await saveInstallation(db, installation, now)
   await saveTokens(db, secrets, tokens.key, tokens.pair, now)
+  await forgetVisitor(db, tokens.key)
   if (applicationToken !== undefined) {
     const { memberId, clientId } = installation
     await removeApplicationTokens(db, installation)

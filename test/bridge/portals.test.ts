@@ -7,6 +7,7 @@ import { parseWebhook, webhookCredential } from '../../src/model/webhook.ts'
 import { portalQueries } from '../../src/stores/bound.ts'
 import { resumePortal, saveAlias, savePortal, suspendPortal } from '../../src/stores/queries/portals.ts'
 import { markTokensDead } from '../../src/stores/queries/tokens.ts'
+import { forgetVisitor, noteVisitor } from '../../src/stores/queries/visitors.ts'
 import { saveWebhook } from '../../src/stores/queries/webhooks.ts'
 import { APPLICATION, openShop, type Shop } from './tokens/shop.ts'
 
@@ -102,6 +103,19 @@ describe('portals of the store', () => {
     await expect(portals.find({ portal, application: 'local.other' })).rejects.toMatchObject({
       code: 'APPLICATION_UNKNOWN',
     })
+  })
+
+  it('are never called by a user who only opened a page, unless in his own name', async () => {
+    const { shop, portals, advance } = await open()
+    const { memberId: portal } = shop.portal
+    const visitor = await shop.authorize(2)
+    await noteVisitor(shop.store.db, visitor)
+    expect(await whoIs(portals, { portal, as: '2' })).toBe('2')
+    await markTokensDead(shop.store.db, shop.key, { version: 1, reason: 'invalid_grant: used' })
+    await expect(portals.find({ portal })).rejects.toMatchObject({ code: 'TOKENS_DEAD' })
+    await forgetVisitor(shop.store.db, visitor)
+    advance(5000)
+    expect(await whoIs(portals, { portal })).toBe('2')
   })
 
   it('are called by the next credential when the oldest is dead, and say so when all are', async () => {

@@ -94,6 +94,7 @@ export async function connecting(options: ConnectingOptions = {}): Promise<Conne
     pages: createPages({
       store: {
         ...installRecords(store.db, secrets),
+        noteVisitor: (key) => noteVisitor(store.db, key),
         saveTokens: (key, pair, at) => saveTokens(store.db, secrets, key, pair, at),
       },
       transport,

@@ -50,6 +50,8 @@ export interface Pages {
 export interface PageStore {
   listTokens(memberId: string): Promise<readonly TokenState[]>
   saveTokens(key: TokenKey, pair: TokenPair, now: number): Promise<void>
+  /** This user's pair is for calls in his own name only. */
+  noteVisitor(key: TokenKey): Promise<void>
 }
 
 export interface PagesOptions extends ServersOptions, Omit<Verifier, 'openServer'> {
@@ -132,6 +134,8 @@ export function createPages(options: PagesOptions): Pages {
     const tokens = await store.listTokens(key.memberId)
     const own = tokens.find((one) => one.clientId === key.clientId && one.userId === key.userId)
     if (own?.state === 'active' && own.hasRefreshToken) return
+    // First the note: a pair without it would speak for the application.
+    if (own === undefined) await store.noteVisitor(key)
     await store.saveTokens(key, pair, now())
     log('page.user', { memberId: key.memberId, clientId: key.clientId, userId: key.userId })
   }

@@ -7,6 +7,7 @@ import { listApplications, listInstallations, saveInstallation } from '../../sto
 import { findPortal, resumePortal, saveAlias, savePortal } from '../../stores/queries/portals.ts'
 import { saveTokens } from '../../stores/queries/tokens.ts'
 import { inTransaction } from '../../stores/queries/transaction.ts'
+import { forgetVisitor } from '../../stores/queries/visitors.ts'
 import { saveWebhook } from '../../stores/queries/webhooks.ts'
 import { asRead } from '../client.ts'
 import type { Vault } from '../vault.ts'
@@ -133,6 +134,7 @@ export async function addTokens(
       await saveInstallation(db, { memberId, clientId, ...more, ...(userId !== '' && { userId }) }, now)
     const pair = { accessToken, ...(refreshToken !== undefined && { refreshToken }), ...more }
     await saveTokens(db, vault.secrets, { memberId, clientId, userId }, pair, now)
+    await forgetVisitor(db, { memberId, clientId, userId })
   })
 
   const remarks: string[] = []

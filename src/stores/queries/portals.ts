@@ -105,6 +105,7 @@ export async function removePortal(db: Kysely<StoreTables>, memberId: string): P
       'webhooks',
       'portal_aliases',
       'subscriptions',
+      'visitors',
     ] as const) {
       await transaction.deleteFrom(table).where('member_id', '=', memberId).execute()
     }
