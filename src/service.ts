@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { CommandConsumer } from './bridge/commands/consume.ts'
 import { createLedger } from './bridge/commands/ledger.ts'
 import { createNativeContract } from './bridge/contracts/native.ts'
@@ -40,7 +41,7 @@ export interface Service {
   inHand(): number
   /**
    * Stops in order: readiness drops, no new deliveries, unsent commands go back to the queue, what is under way ends
-   * and is answered, connections close. True when everything ended within the settings' drain time. Twice is harmless.
+   * and is answered, connections close. Events are taken until the last, and at least for the settings' grace. True when everything ended within the settings' drain time. Twice is harmless.
    */
   stop(): Promise<boolean>
 }
@@ -150,7 +151,9 @@ async function start(
   async function stop(): Promise<boolean> {
     draining = true
     logger.info({ inHand: served.inHand }, 'service.draining')
+    const grace = sleep(config.drainGraceMs)
     const drained = await served.drain(config.drainTimeoutMs)
+    await grace
     for (const close of closing.reverse())
       await close().catch((error) => logger.warn({ err: error }, 'close.failed'))
     logger.info({ drained, inHand: served.inHand }, 'service.stopped')

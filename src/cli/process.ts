@@ -2,6 +2,8 @@ import { processEnvironment } from '../config/read.ts'
 import { EXIT } from './exit-codes.ts'
 import type { CliIo } from './io.ts'
 
+const LINGER_MS = 2000
+
 /**
  * Runs the command line as this process: its streams, its environment, its signals. The first SIGINT or SIGTERM asks
  * the command to end, the second ends it. A reader that went away (`| head`) is no error.
@@ -32,4 +34,6 @@ export async function runAsProcess(
     },
   }
   await main(process.argv.slice(2), io)
+  // Asked to end, and ended: what is still open here or there is not waited for long.
+  if (interrupt.signal.aborted) setTimeout(() => process.exit(), LINGER_MS).unref()
 }

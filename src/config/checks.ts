@@ -2,6 +2,7 @@ import { resolve } from 'node:path'
 import type { CertificateAuthority } from './config.ts'
 import type { SettingValues } from './fields.ts'
 import type { RestRoot } from './kinds.ts'
+import { isOutside } from './network-kinds.ts'
 import { readText } from './variables.ts'
 
 /** What the checks need to know besides the values. */
@@ -58,7 +59,7 @@ export function missing(values: SettingValues, options: CheckOptions): string[] 
 
 /** Sentences worth a warning. */
 export function warnings(values: SettingValues): string[] {
-  const outside = !['127.0.0.1', 'localhost', '::1'].includes(values.http.host)
+  const outside = isOutside(values.http)
   const plain =
     values.portal?.origin.startsWith('http:') && !/^(localhost|127\.|\[::1\])/.test(values.portal.domain)
   return [

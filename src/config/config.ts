@@ -3,6 +3,7 @@ import type { Webhook } from '../model/webhook.ts'
 import type { SettingValues } from './fields.ts'
 import type { FirstTokens } from './first-tokens.ts'
 import type { BrokerAddress, HttpAddress, PageSources, RestRoot } from './kinds.ts'
+import { isOutside } from './network-kinds.ts'
 
 /** Commands and replies in our own form. */
 export interface NativeContractConfig {
@@ -140,6 +141,8 @@ export interface Config {
   readonly pagesSecret: string | undefined
   readonly ledgerRetentionMs: number
   readonly drainTimeoutMs: number
+  /** HTTP goes on that long after readiness dropped. */
+  readonly drainGraceMs: number
   readonly maxBodyBytes: number
   readonly log: {
     readonly level: 'trace' | 'debug' | 'info' | 'warn' | 'error' | 'fatal' | 'silent'
@@ -215,6 +218,7 @@ export function buildConfig(parts: ConfigParts): Config {
     pagesSecret: values.pagesSecret,
     ledgerRetentionMs: values.ledgerRetention * 3_600_000,
     drainTimeoutMs: values.drainTimeout * 1000,
+    drainGraceMs: (values.drainGrace ?? (isOutside(values.http) ? 5 : 0)) * 1000,
     maxBodyBytes: values.maxBody,
     log: { level: values.logLevel, format: values.logFormat ?? (parts.tty ? 'pretty' : 'json') },
   }

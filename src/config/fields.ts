@@ -641,6 +641,16 @@ export const FIELDS = {
     unit: 'seconds',
     about: 'How long requests under way may take to end after SIGTERM.',
   },
+  drainGrace: {
+    group: SERVICE,
+    env: 'BRIDGE_DRAIN_GRACE',
+    flag: '--drain-grace <seconds>',
+    kind: kind.number(0, 600),
+    defaultNote: '5 where HTTP listens beyond this machine, else 0',
+    unit: 'seconds',
+    about:
+      'How long HTTP goes on at least after SIGTERM, with readiness gone: load balancers need a moment to look elsewhere, and portals do not repeat events.',
+  },
   maxBody: {
     group: SERVICE,
     env: 'BRIDGE_MAX_BODY',

@@ -19,6 +19,11 @@ export const networks: Kind<readonly string[]> = listOf(
   },
 )
 
+/** True when others than this machine's programs can reach the address. */
+export function isOutside({ host }: { readonly host: string }): boolean {
+  return !['127.0.0.1', 'localhost', '::1'].includes(host)
+}
+
 function listOf(is: string, fits: (one: string) => boolean): Kind<readonly string[]> {
   return {
     is,

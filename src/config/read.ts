@@ -64,8 +64,8 @@ export function readConfig(sources: ConfigSources): Config {
 }
 
 /**
- * Every setting with its source, and all faults. A flag wins over `BRIDGE_*` in the environment, that over the
- * `.env` file, that over the variables of an older program, and those over the default. An empty variable is not set.
+ * Every setting with its source, and all faults. A flag wins over `BRIDGE_*` in the environment, that over credentials of
+ * systemd, those over the `.env` file, that over the variables of an older program, and those over the default. An empty variable is not set.
  */
 export function readSettings(sources: ConfigSources): Reading {
   const faults: string[] = []

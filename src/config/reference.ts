@@ -13,6 +13,11 @@ export function settingsPage(): string {
     'over the variables of the older programs, and those over the default. An empty variable counts as not set. An',
     'unknown name that begins with `BRIDGE_` is an error. `b24-bridge config print` shows what counts and where it',
     'comes from; secrets are masked there and everywhere else.',
+    '',
+    'With `_FILE` behind its name a setting is read from a file: `BRIDGE_SECRET_KEY_FILE=/run/secrets/key`, as secrets of',
+    'containers are handed over. Under systemd a credential with the name of a setting gives it too:',
+    '`LoadCredential=BRIDGE_SECRET_KEY:/etc/b24-bridge/secret-key`; it counts after the environment and before `.env`. Space',
+    'at both ends of such a file is left out.',
     ...groups().flatMap(([group, fields]) => [
       '',
       `## ${group}`,

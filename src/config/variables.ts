@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { resolve } from 'node:path'
+import { join, resolve } from 'node:path'
 import { parseEnv } from 'node:util'
 import { FIELDS, SETTINGS } from './fields.ts'
 import { nearest } from './nearest.ts'
@@ -19,15 +19,19 @@ export interface VariableSources {
   readonly side?: 'service' | 'client'
 }
 
-/** Environment over `.env` over `env.dev`; the last only where bitrix24-bridge read it too. */
+/**
+ * Environment over credentials of systemd over `.env` over `env.dev`; the last only where bitrix24-bridge read it too.
+ * `NAME_FILE` gives a setting the text of a file.
+ */
 export function readVariables(sources: VariableSources, faults: string[]): Variables {
   const variables = new Map<string, Found>()
   const add = (values: Environment, source: string): void => {
-    for (const [name, text] of Object.entries(values))
-      if (text !== undefined && text.trim() !== '' && !variables.has(name))
-        variables.set(name, { text, source })
+    for (const [name, found] of [...setOf(values, source), ...pointed(values, source, sources.cwd, faults)])
+      if (!variables.has(name)) variables.set(name, found)
   }
   add(sources.env, 'environment')
+  for (const [name, found] of credentials(sources.env.CREDENTIALS_DIRECTORY))
+    if (!variables.has(name)) variables.set(name, found)
   const file = readText(resolve(sources.cwd, sources.envFile ?? '.env'))
   if (file !== undefined) add(parseEnv(file), sources.envFile ?? '.env')
   else if (sources.envFile !== undefined)
@@ -49,13 +53,47 @@ export function unknownNames(variables: Variables): string[] {
   const known: readonly string[] = SETTINGS.map((field) => field.env)
   const service = variables.has('BRIDGE_SERVICE_HOST')
   return [...variables.entries()]
-    .filter(([name]) => name.startsWith('BRIDGE_') && !known.includes(name))
+    .filter(([name]) => name.startsWith('BRIDGE_') && !known.includes(name.replace(/_FILE$/, '')))
     .filter(([name]) => !(service && /^BRIDGE_(SERVICE_(HOST|PORT)|PORT($|_\d))/.test(name)))
     .map(([name, { source }]) => {
       const meant = nearest(name, known)
       const advice = meant === undefined ? 'remove it' : `did you mean ${meant}?`
       return `${name} (${source}) is not a setting; ${advice}${meant === undefined ? '.' : ''}`
     })
+}
+
+function setOf(values: Environment, source: string): [string, Found][] {
+  return Object.entries(values).flatMap(([name, text]) =>
+    text === undefined || text.trim() === '' ? [] : [[name, { text, source }]],
+  )
+}
+
+/** Settings whose text stands in a file that `NAME_FILE` names, as secrets of containers are handed over. */
+function pointed(values: Environment, source: string, cwd: string, faults: string[]): [string, Found][] {
+  return SETTINGS.flatMap(({ env }): [string, Found][] => {
+    const file = values[`${env}_FILE`]?.trim() ?? ''
+    if (file === '') return []
+    if ((values[env]?.trim() ?? '') !== '') {
+      faults.push(`${env} and ${env}_FILE (${source}) are both set; remove one of them.`)
+      return []
+    }
+    const text = readText(resolve(cwd, file))?.trim()
+    if (text === undefined || text === '') {
+      const why = text === undefined ? 'cannot be read; check the path and its rights' : 'is empty'
+      faults.push(`${env}_FILE (${source}) names ${file}, which ${why}.`)
+      return []
+    }
+    return [[env, { text, source: `file ${file},` }]]
+  })
+}
+
+/** Settings as files named like them: `LoadCredential=` of systemd. https://systemd.io/CREDENTIALS/ */
+function credentials(folder: string | undefined): [string, Found][] {
+  if (folder === undefined || folder === '') return []
+  return SETTINGS.flatMap(({ env }): [string, Found][] => {
+    const text = readText(join(folder, env))?.trim() ?? ''
+    return text === '' ? [] : [[env, { text, source: 'credential' }]]
+  })
 }
 
 /** The text of a file, or `undefined` when it cannot be read. */

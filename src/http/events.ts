@@ -4,7 +4,7 @@ import type { EventIntake } from '../bridge/events/intake.ts'
 import { refuseEvent } from '../bridge/events/refusals.ts'
 import { CommandError } from '../model/errors.ts'
 import { formError, formOf, type InstallRoutes, takeForms } from './install.ts'
-import { problemOf, refusal } from './problems.ts'
+import { problemOf } from './problems.ts'
 import { createSenderOf } from './sender.ts'
 
 /** What the route of events works with. */
@@ -20,13 +20,15 @@ export interface EventRoutes {
   readonly refuse: InstallRoutes['refuse']
 }
 
-/** `POST /b24/app-events`: events of an application's own life; see `docs/connecting.md`. Always answers with JSON. */
+/**
+ * `POST /b24/app-events`: events of an application's own life; see `docs/connecting.md`. Always answers with JSON. While
+ * the bridge drains, they are taken to the last moment: portals do not repeat them.
+ */
 export function addLifeCycleRoute(server: FastifyInstance, routes: InstallRoutes): void {
   void server.register(async (scope) => {
     takeForms(scope)
     scope.setErrorHandler((error, request, reply) => routes.refuse(formError(error), request, reply))
     scope.post('/b24/app-events', async (request) => {
-      if (routes.draining()) throw refusal('DRAINING')
       await routes.installs.takeEvent(formOf(request))
       return { status: 'ok' }
     })

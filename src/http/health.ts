@@ -13,24 +13,39 @@ export interface HealthPart {
 export interface HealthReport {
   /** Shutting down: takes no more commands, finishes those in hand. */
   readonly draining: boolean
+  /** Commands were taken at least once. */
+  readonly started: boolean
   readonly parts: readonly HealthPart[]
 }
 
+const LIVE = ['/health/live', '/livez'] as const
+const READY = ['/health/ready', '/readyz'] as const
+const STARTED = ['/health/started', '/startupz'] as const
+
+/** Addresses of probes, which have neither a token nor a name: open to everybody and to every host name. */
+export const PROBES: ReadonlySet<string> = new Set([...LIVE, ...READY, ...STARTED])
+
 /**
  * `GET /health/live`: 200 as long as the event loop turns. `GET /health/ready`: 200 while every part is well and the
- * service is not draining, otherwise 503 with the reasons. Both are open to everybody and to every host name,
- * because probes have neither a token nor a name.
+ * service is not draining, otherwise 503 with the reasons. `GET /health/started`: 200 from the first time that commands
+ * were taken, whatever happens later. Each has a second address, as Kubernetes calls its own: `/livez` and so on.
  */
 export function addHealthRoutes(
   server: FastifyInstance,
   health: () => HealthReport,
   access: CommandAccess,
 ): void {
-  server.get('/health/live', () => ({ status: 'live', commands_from: access }))
-  server.get('/health/ready', (_request, reply) => {
-    const body = readiness(health(), access)
-    return reply.code(body.status === 'ready' ? 200 : 503).send(body)
-  })
+  for (const path of LIVE) server.get(path, () => ({ status: 'live', commands_from: access }))
+  for (const path of READY)
+    server.get(path, (_request, reply) => {
+      const body = readiness(health(), access)
+      return reply.code(body.status === 'ready' ? 200 : 503).send(body)
+    })
+  for (const path of STARTED)
+    server.get(path, (_request, reply) => {
+      if (health().started) return reply.send({ status: 'started', commands_from: access })
+      return reply.code(503).send({ ...readiness(health(), access), status: 'starting' })
+    })
 }
 
 /** The body of `/health/ready`. Pure. */

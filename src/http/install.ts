@@ -3,7 +3,7 @@ import { MAX_FORM_BYTES } from '../bridge/installs/forms.ts'
 import type { Installed, Installs } from '../bridge/installs/installs.ts'
 import { INSTALL_REFUSALS, refuseInstall } from '../bridge/installs/refusals.ts'
 import { finishPage, type Page, refusedPage } from './install-page.ts'
-import { problemOf, refusal } from './problems.ts'
+import { problemOf } from './problems.ts'
 
 /** What the routes of installing work with. */
 export interface InstallRoutes {
@@ -20,13 +20,15 @@ export interface InstallRoutes {
 /** https://apidocs.bitrix24.com/sdk/bx24-js-sdk/index.html */
 export const BX24_SCRIPT = '//api.bitrix24.com/api/v1/'
 
-/** `POST /install`: the installer page, and the address for events of applications without pages; see `docs/connecting.md`. */
+/**
+ * `POST /install`: the installer page, and the address for events of applications without pages; see `docs/connecting.md`.
+ * While the bridge drains, installations are taken to the last moment: portals do not repeat them.
+ */
 export function addInstallRoute(server: FastifyInstance, routes: InstallRoutes): void {
   void server.register(async (scope) => {
     takeForms(scope)
     scope.setErrorHandler(forPeople(routes))
     scope.post('/install', async (request, reply) => {
-      if (routes.draining()) throw refusal('DRAINING')
       const installed = await routes.installs.takePage({ query: queryOf(request), body: formOf(request) })
       if (installed === 'event') return reply.send({ status: 'ok' })
       return wantsJson(request)

@@ -32,6 +32,13 @@ export function openApi(): Record<string, unknown> {
           responses: { 200: json('Ready.', ref('Health')), 503: json('Not ready, and why.', ref('Health')) },
         },
       },
+      '/health/started': {
+        get: {
+          operationId: 'started',
+          summary: 'Commands were taken at least once.',
+          responses: { 200: json('Started.', ref('Started')), 503: json('Not yet, and why.', ref('Health')) },
+        },
+      },
       '/metrics': {
         get: {
           operationId: 'metrics',
@@ -130,11 +137,16 @@ function schemas(): Record<string, unknown> {
       required: ['status'],
       properties: { status: { const: 'live' }, commands_from: from },
     },
+    Started: {
+      type: 'object',
+      required: ['status'],
+      properties: { status: { const: 'started' }, commands_from: from },
+    },
     Health: {
       type: 'object',
       required: ['status', 'draining', 'parts'],
       properties: {
-        status: { type: 'string', enum: ['ready', 'not ready'] },
+        status: { type: 'string', enum: ['ready', 'not ready', 'starting'] },
         error: text,
         error_description: text,
         draining: { type: 'boolean' },

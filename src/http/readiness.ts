@@ -14,6 +14,7 @@ export function readiness(seen: {
   const { storeTrouble } = seen
   return {
     draining: seen.draining,
+    started: seen.serving,
     parts: [
       { name: 'broker', ok: well, ...(well ? {} : { reason: trouble }) },
       { name: 'queue', ok: seen.serving, ...(seen.serving ? {} : { reason: 'not subscribed yet' }) },

@@ -12,7 +12,7 @@ import { addAdminRoutes } from './admin.ts'
 import { addCommandRoutes, type CommandDoor } from './commands.ts'
 import { addDeadRoutes } from './dead.ts'
 import { addEventRoute, addLifeCycleRoute, type EventRoutes } from './events.ts'
-import { addHealthRoutes, type HealthReport } from './health.ts'
+import { addHealthRoutes, type HealthReport, PROBES } from './health.ts'
 import { addInstallRoute } from './install.ts'
 import type { Metrics } from './metrics.ts'
 import { addOauthRoutes } from './oauth.ts'
@@ -192,7 +192,7 @@ function addHostRules(server: FastifyInstance, { allowedHosts, corsHosts }: Http
   server.addHook('onRequest', async (request, reply) => {
     reply.header('cache-control', 'no-store')
     const { host, origin } = request.headers
-    const probe = request.routeOptions.url?.startsWith('/health/') === true
+    const probe = PROBES.has(request.routeOptions.url ?? '')
     if (!probe && !isAllowedHost(host, allowedHosts)) throw refusal('HOST_NOT_ALLOWED')
     if (origin === undefined || !isAllowedOrigin(origin, corsHosts)) return
     reply.headers({

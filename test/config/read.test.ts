@@ -160,6 +160,52 @@ describe('precedence', () => {
   })
 })
 
+describe('settings in files', () => {
+  it('are read where NAME_FILE says, without the space around them', () => {
+    const cwd = folder({
+      'prefetch.txt': ' 7\n',
+      '.env': 'BRIDGE_MAX_IN_FLIGHT_FILE=flight.txt',
+      'flight.txt': '6',
+    })
+    const { config, settings } = readSettings({ env: { BRIDGE_PREFETCH_FILE: 'prefetch.txt' }, cwd })
+    expect([config?.prefetch, config?.maxInFlight]).toEqual([7, 6])
+    expect(settings.find(({ key }) => key === 'prefetch')?.source).toBe('file prefetch.txt, BRIDGE_PREFETCH')
+  })
+
+  it('count as the variable does that names them', () => {
+    const cwd = folder({ '.env': 'BRIDGE_PREFETCH=3', 'prefetch.txt': '7' })
+    expect(readConfig({ env: { BRIDGE_PREFETCH_FILE: 'prefetch.txt' }, cwd }).prefetch).toBe(7)
+    const { faults } = readSettings({
+      env: { BRIDGE_PREFETCH_FILE: 'prefetch.txt', BRIDGE_PREFETCH: '1' },
+      cwd,
+    })
+    expect(faults).toEqual([
+      'BRIDGE_PREFETCH and BRIDGE_PREFETCH_FILE (environment) are both set; remove one of them.',
+    ])
+  })
+
+  it('must be there and must not be empty', () => {
+    const cwd = folder({ 'empty.txt': '\n' })
+    const env = { BRIDGE_ADMIN_TOKEN_FILE: 'none.txt', BRIDGE_SECRET_KEY_FILE: 'empty.txt' }
+    expect(readSettings({ env, cwd }).faults).toEqual([
+      'BRIDGE_ADMIN_TOKEN_FILE (environment) names none.txt, which cannot be read; check the path and its rights.',
+      'BRIDGE_SECRET_KEY_FILE (environment) names empty.txt, which is empty.',
+    ])
+    expect(readSettings({ env: { BRIDGE_NONE_FILE: 'x' }, cwd }).faults[0]).toContain('is not a setting')
+  })
+
+  it('are taken from the credentials of systemd, after the environment and before .env', () => {
+    const cwd = folder({
+      '.env': 'BRIDGE_PREFETCH=3\nBRIDGE_MAX_IN_FLIGHT=4',
+      BRIDGE_PREFETCH: '7\n',
+      BRIDGE_MAX_IN_FLIGHT: '8',
+    })
+    const env = { CREDENTIALS_DIRECTORY: cwd, BRIDGE_MAX_IN_FLIGHT: '5' }
+    const { config } = readSettings({ env, cwd })
+    expect([config?.prefetch, config?.maxInFlight]).toEqual([7, 5])
+  })
+})
+
 describe('faults', () => {
   it('lists all of them at once, each naming the setting and what to do', () => {
     const env = {
@@ -220,6 +266,13 @@ describe('faults', () => {
     expect(faults).toEqual([
       'BRIDGE_COMMAND_QUEUE and BRIDGE_REPLY_QUEUE are both "x"; replies need a name of their own.',
     ])
+  })
+
+  it('gives load balancers time to look elsewhere where there may be any', () => {
+    const grace = (BRIDGE_HTTP: string, more = {}) =>
+      readConfig({ env: { BRIDGE_HTTP, ...more }, cwd: folder({}) }).drainGraceMs
+    expect([grace('127.0.0.1:0'), grace('0.0.0.0:0')]).toEqual([0, 5000])
+    expect(grace('0.0.0.0:0', { BRIDGE_DRAIN_GRACE: '0' })).toBe(0)
   })
 
   it('misses the portal only when it is needed', () => {

@@ -1,56 +1,15 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
-import { once } from 'node:events'
-import { cpSync, mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { openStore } from '../../src/stores/open.ts'
 import { listLetters } from '../../src/stores/queries/dead-letters.ts'
 import { BadProxy } from '../brokers/proxy.ts'
 import { eventually } from '../conformance/broker.ts'
 import { addDeal, type Bench, BROKERS, openBench } from '../support/bridge.ts'
+import { buildService, runBuilt as run } from '../support/built-service.ts'
 import { amqpUrl } from '../support/engines.ts'
 import { openEventBench } from '../support/events.ts'
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-// Inside node_modules, so that the built files find their dependencies.
-const BUILT = join(ROOT, 'node_modules', '.cache', `b24-crash-${process.pid}`)
-
-beforeAll(() => {
-  mkdirSync(BUILT, { recursive: true })
-  const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
-  spawnSync(tsc, ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(BUILT, 'dist')])
-  cpSync(join(ROOT, 'package.json'), join(BUILT, 'package.json'))
-})
-afterAll(() => rmSync(BUILT, { recursive: true, force: true }))
-
-interface Running {
-  readonly child: ChildProcess
-  readonly output: () => string
-  readonly exit: Promise<unknown[]>
-}
-
-/** The service as a process of its own. */
-async function run(
-  { folder, env }: Pick<Bench, 'folder' | 'env'>,
-  ready = 'service.ready',
-): Promise<Running> {
-  const child = spawn(process.execPath, [join(BUILT, 'dist', 'cli', 'main.js'), 'run'], {
-    cwd: folder,
-    env: { ...env, BRIDGE_LOG_FORMAT: 'json' } as NodeJS.ProcessEnv,
-  })
-  let output = ''
-  for (const stream of [child.stdout, child.stderr]) {
-    stream.on('data', (chunk) => {
-      output += chunk
-    })
-  }
-  const exit = once(child, 'exit')
-  onTestFinished(() => void child.kill('SIGKILL'))
-  await eventually(() => expect(output).toContain(ready), 20_000)
-  return { child, output: () => output, exit }
-}
+buildService()
 
 for (const { name, kind, skip } of BROKERS) {
   describe.skipIf(skip)(`the built service ${name}`, () => {

@@ -49,6 +49,7 @@ export async function running(options: Partial<HttpServerOptions> = {}): Promise
     logged,
     health: {
       draining: false,
+      started: true,
       parts: [
         { name: 'broker', ok: true },
         { name: 'store', ok: true },

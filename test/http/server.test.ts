@@ -31,7 +31,7 @@ it('is not ready while the broker is away, and says why', async () => {
     { name: 'broker', ok: false, reason: 'connection refused' },
     { name: 'store', ok: false },
   ]
-  server.health = { draining: false, parts }
+  server.health = { draining: false, started: true, parts }
   const answer = await ask(`${server.url}/health/ready`)
   expect(answer.status).toBe(503)
   expect(answer.json).toMatchObject({
@@ -47,6 +47,24 @@ it('is not ready while it shuts down, though every part is well', async () => {
   server.health = { ...server.health, draining: true }
   const answer = await ask(`${server.url}/health/ready`)
   expect([answer.status, answer.json.error, answer.json.draining]).toEqual([503, 'DRAINING', true])
+})
+
+it('has started once commands were taken, whatever became of the broker since', async () => {
+  const server = await running({ allowedHosts: ['bridge.example'] })
+  const parts = [{ name: 'broker', ok: false, reason: 'connection refused' }]
+  server.health = { draining: false, started: false, parts }
+  const before = await ask(`${server.url}/startupz`)
+  expect([before.status, before.json.status]).toEqual([503, 'starting'])
+  expect(before.json.error_description).toBe('broker: connection refused')
+  server.health = { draining: true, started: true, parts }
+  const after = await ask(`${server.url}/health/started`)
+  expect([after.status, after.json]).toEqual([200, { status: 'started', commands_from: 'token' }])
+})
+
+it('answers probes by the names of Kubernetes too, for any host name', async () => {
+  const { url } = await running({ allowedHosts: ['bridge.example'] })
+  for (const path of ['livez', 'readyz', 'startupz']) expect((await ask(`${url}/${path}`)).status).toBe(200)
+  expect((await ask(`${url}/metrics`)).json.error).toBe('HOST_NOT_ALLOWED')
 })
 
 it('answers unknown addresses with JSON that names the known ones', async () => {
