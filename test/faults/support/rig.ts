@@ -68,6 +68,8 @@ export interface Rig {
   writes(): Map<string, number>
   /** Notes what was done to the system, for the account. */
   injected(fault: string, times?: number): void
+  /** Notes a figure of the run, for the account. */
+  measured(what: string, figure: string): void
   /** Waits until every command that was accepted has a reply. */
   answered(withinMs?: number): Promise<void>
   /** Waits for all replies, compares the logs, notes the account, and fails where something is not as promised. */
@@ -176,6 +178,9 @@ export async function openRig(options: RigOptions): Promise<Rig> {
     },
     injected(fault, times = 1) {
       faults.set(fault, (faults.get(fault) ?? 0) + times)
+    },
+    measured(what, figure) {
+      faults.set(`${what}: ${figure}`, 1)
     },
     async answered(withinMs = 60_000) {
       const open = (): string[] =>
