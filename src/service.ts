@@ -41,7 +41,8 @@ export interface Service {
   inHand(): number
   /**
    * Stops in order: readiness drops, no new deliveries, unsent commands go back to the queue, what is under way ends
-   * and is answered, connections close. Events are taken until the last, and at least for the settings' grace. True when everything ended within the settings' drain time. Twice is harmless.
+   * and is answered, connections close. Events are taken until the last, and at least for the settings' grace. True
+   * when everything ended within the settings' drain time. Twice is harmless.
    */
   stop(): Promise<boolean>
 }
@@ -98,6 +99,7 @@ async function start(
     lanes: lanes(),
     broker: broker.state(),
     inHand: consumer?.inHand ?? 0,
+    oldestMs: consumer?.oldestAt === undefined ? 0 : base.now() - consumer.oldestAt,
     deadLetters: dead.open(),
     spool: events.spool(),
     offline: events.offline.stats(),

@@ -1,7 +1,28 @@
+/** What metrics are about, in the order of the dashboard. */
+export const METRIC_GROUPS = [
+  'Commands',
+  'Requests to portals',
+  'Limits and portals',
+  'Broker',
+  'Dead letters',
+  'Events',
+  'Offline events',
+  'Push',
+  'Outbox',
+  'HTTP server',
+] as const
+
+/** The name of a group. */
+export type MetricGroup = (typeof METRIC_GROUPS)[number]
+
 /** One metric as Prometheus sees it. */
 export interface MetricSpec {
   readonly name: string
+  /** Its place on the dashboard. */
+  readonly group: MetricGroup
   readonly type: 'counter' | 'gauge' | 'histogram'
+  /** How a gauge of several processes is read as one; their sum unless given. */
+  readonly across?: 'max' | 'min'
   /** One sentence; stands in `/metrics` and in the documentation. */
   readonly help: string
   /** What each label can be. */
@@ -21,6 +42,7 @@ const CLASS = '`read` and `write` (one method), `list`, `batch`, `invalid` (coul
 export const METRICS = [
   {
     name: 'b24_commands_total',
+    group: 'Commands',
     type: 'counter',
     help: 'Commands that ended, by how they ended.',
     labels: {
@@ -31,11 +53,13 @@ export const METRICS = [
   },
   {
     name: 'b24_commands_replayed_total',
+    group: 'Commands',
     type: 'counter',
     help: 'Commands that were delivered again and answered from the ledger, without a call.',
   },
   {
     name: 'b24_command_duration_seconds',
+    group: 'Commands',
     type: 'histogram',
     help: 'From the delivery of a command to its confirmed reply.',
     labels: { class: CLASS },
@@ -44,23 +68,35 @@ export const METRICS = [
   },
   {
     name: 'b24_commands_in_hand',
+    group: 'Commands',
     type: 'gauge',
     help: 'Commands between delivery and acknowledgement.',
   },
   {
+    name: 'b24_command_oldest_age_seconds',
+    group: 'Commands',
+    across: 'max',
+    type: 'gauge',
+    help: 'How long the oldest of them has been here.',
+    alert: 'above 15 minutes',
+  },
+  {
     name: 'b24_calls_waiting',
+    group: 'Commands',
     type: 'gauge',
     help: 'Commands and calls that wait in the lanes of all portals for their turn.',
     alert: 'growing for 30 minutes',
   },
   {
     name: 'b24_batch_size',
+    group: 'Requests to portals',
     type: 'histogram',
     help: 'Calls that one request to a portal carried.',
     buckets: [1, 2, 5, 10, 20, 30, 40, 50],
   },
   {
     name: 'b24_http_requests_total',
+    group: 'Requests to portals',
     type: 'counter',
     help: 'Requests to portals.',
     labels: {
@@ -72,6 +108,7 @@ export const METRICS = [
   },
   {
     name: 'b24_http_request_duration_seconds',
+    group: 'Requests to portals',
     type: 'histogram',
     help: 'Duration of requests to portals; a portal cuts one off after 60 seconds.',
     buckets: [0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 40, 60],
@@ -79,11 +116,13 @@ export const METRICS = [
   },
   {
     name: 'b24_http_inflight',
+    group: 'Requests to portals',
     type: 'gauge',
     help: 'Requests to portals under way.',
   },
   {
     name: 'b24_lanes',
+    group: 'Limits and portals',
     type: 'gauge',
     help: 'Portals by the state of their lane.',
     labels: {
@@ -94,6 +133,7 @@ export const METRICS = [
   },
   {
     name: 'b24_rate_limited_total',
+    group: 'Limits and portals',
     type: 'counter',
     help: 'Requests that were refused because of a request limit. Waiting for our own count is no refusal.',
     labels: { by: '`portal`' },
@@ -101,39 +141,50 @@ export const METRICS = [
   },
   {
     name: 'b24_bucket_level',
+    group: 'Limits and portals',
+    across: 'max',
     type: 'gauge',
     help: 'The fullest request bucket of all portals, as we count it.',
   },
   {
     name: 'b24_operating_ratio_max',
+    group: 'Limits and portals',
+    across: 'max',
     type: 'gauge',
     help: 'Highest share of its operating limit that a method has used on a portal; 1 is all.',
     alert: 'above 0.9',
   },
   {
     name: 'b24_amqp_connected',
+    group: 'Broker',
+    across: 'min',
     type: 'gauge',
     help: '1 while the broker is connected, else 0.',
     alert: '0 for a minute',
   },
   {
     name: 'b24_amqp_blocked',
+    group: 'Broker',
+    across: 'max',
     type: 'gauge',
     help: '1 while the broker asks publishers to pause (memory or disk alarm), else 0.',
     alert: '1 for a minute',
   },
   {
     name: 'b24_amqp_unconfirmed',
+    group: 'Broker',
     type: 'gauge',
     help: 'Publications sent and not yet confirmed.',
   },
   {
     name: 'b24_amqp_reconnects_total',
+    group: 'Broker',
     type: 'counter',
     help: 'Connections to the broker that were made anew.',
   },
   {
     name: 'b24_dead_letters_total',
+    group: 'Dead letters',
     type: 'counter',
     help: 'Messages set aside in the dead letter queue.',
     labels: {
@@ -144,17 +195,21 @@ export const METRICS = [
   },
   {
     name: 'b24_dead_letters_open',
+    group: 'Dead letters',
+    across: 'max',
     type: 'gauge',
     help: 'Dead letters in the store that nobody has sent again or dropped. Every process on one store shows the same number: take the greatest.',
     alert: 'above 0 for a day',
   },
   {
     name: 'b24_dead_letter_retries_total',
+    group: 'Dead letters',
     type: 'counter',
     help: 'Dead letters that this process has sent again.',
   },
   {
     name: 'b24_events_received_total',
+    group: 'Events',
     type: 'counter',
     help: 'Event requests of portals, by what became of them.',
     labels: {
@@ -165,6 +220,7 @@ export const METRICS = [
   },
   {
     name: 'b24_event_ack_seconds',
+    group: 'Events',
     type: 'histogram',
     help: 'From the arrival of an event request to its 200, when the event is on a disk.',
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 3],
@@ -172,6 +228,7 @@ export const METRICS = [
   },
   {
     name: 'b24_events_published_total',
+    group: 'Events',
     type: 'counter',
     help: 'Events of all kinds that the broker has confirmed.',
     labels: { routed: '`yes`, `no` (no queue is bound for it: kept on the queue of unrouted events)' },
@@ -179,34 +236,43 @@ export const METRICS = [
   },
   {
     name: 'b24_event_spool_size',
+    group: 'Events',
+    across: 'max',
     type: 'gauge',
     help: 'Events in the store that wait for the broker.',
     alert: 'growing while the broker is connected',
   },
   {
     name: 'b24_event_spool_age_seconds',
+    group: 'Events',
+    across: 'max',
     type: 'gauge',
     help: 'How long the oldest of them has waited.',
     alert: 'above 10 minutes',
   },
   {
     name: 'b24_offline_events_total',
+    group: 'Offline events',
     type: 'counter',
     help: 'Events that were fetched from offline queues and confirmed by the broker.',
   },
   {
     name: 'b24_offline_lag_seconds',
+    group: 'Offline events',
+    across: 'max',
     type: 'gauge',
     help: 'How old the oldest event was that was fetched from an offline queue since the last scrape.',
     alert: 'above an hour',
   },
   {
     name: 'b24_offline_unconfirmed_batches',
+    group: 'Offline events',
     type: 'gauge',
     help: 'Sets of rows that this process has read from offline queues and not cleared yet.',
   },
   {
     name: 'b24_offline_queues',
+    group: 'Offline events',
     type: 'gauge',
     help: 'Offline queues of all portals by their state.',
     labels: { state: '`ready`, `trouble` (cannot be drained now; the log says why)' },
@@ -214,6 +280,7 @@ export const METRICS = [
   },
   {
     name: 'b24_token_refreshes_total',
+    group: 'Limits and portals',
     type: 'counter',
     help: 'Renewals of tokens at the authorization server, by how they ended.',
     labels: {
@@ -223,7 +290,23 @@ export const METRICS = [
     alert: '`suspended` above 0; `failed` for 15 minutes',
   },
   {
+    name: 'b24_scans_total',
+    group: 'Events',
+    type: 'counter',
+    help: 'Looks at a portal for changes of which no event told, by how they ended.',
+    labels: { result: '`done`, `failed` (tried again by itself)' },
+    alert: '`failed` for 30 minutes',
+  },
+  {
+    name: 'b24_scan_events_total',
+    group: 'Events',
+    type: 'counter',
+    help: 'Events that never arrived, and were found by looking.',
+    alert: 'rising while no portal was unreachable: events are lost on their way here',
+  },
+  {
     name: 'b24_push_connections',
+    group: 'Push',
     type: 'gauge',
     help: 'Applications that are listened for at push servers, by the state of their connection.',
     labels: {
@@ -234,6 +317,7 @@ export const METRICS = [
   },
   {
     name: 'b24_push_messages_total',
+    group: 'Push',
     type: 'counter',
     help: 'Messages of push servers, by what became of them.',
     labels: {
@@ -243,11 +327,13 @@ export const METRICS = [
   },
   {
     name: 'b24_push_reconnects_total',
+    group: 'Push',
     type: 'counter',
     help: 'Connections to push servers that were made anew.',
   },
   {
     name: 'b24_outbox_rows_total',
+    group: 'Outbox',
     type: 'counter',
     help: 'Rows of the outbox that ended, by how they ended.',
     labels: { state: '`done`, `failed`, `unknown`, `dead` (taken again and again without an end)' },
@@ -255,6 +341,8 @@ export const METRICS = [
   },
   {
     name: 'b24_outbox_depth',
+    group: 'Outbox',
+    across: 'max',
     type: 'gauge',
     help: 'Rows of the outbox that have not ended. Every process on one store shows the same number: take the greatest.',
     labels: { state: '`new`, `taken`' },
@@ -262,12 +350,15 @@ export const METRICS = [
   },
   {
     name: 'b24_outbox_age_seconds',
+    group: 'Outbox',
+    across: 'max',
     type: 'gauge',
     help: 'How long the oldest row of the outbox has been due.',
     alert: 'above 10 minutes',
   },
   {
     name: 'b24_outbox_callbacks_total',
+    group: 'Outbox',
     type: 'counter',
     help: 'Attempts to tell the reply to a row where its callback wanted it.',
     labels: { result: '`sent`, `retried` (comes again later), `dead` (was the last attempt)' },
@@ -275,12 +366,15 @@ export const METRICS = [
   },
   {
     name: 'b24_outbox_callbacks_waiting',
+    group: 'Outbox',
+    across: 'max',
     type: 'gauge',
     help: 'Replies whose callback has not succeeded yet. Every process on one store shows the same number.',
     alert: 'growing for an hour',
   },
   {
     name: 'b24_api_requests_total',
+    group: 'HTTP server',
     type: 'counter',
     help: 'Requests to the HTTP server of the bridge itself.',
     labels: {

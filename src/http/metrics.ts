@@ -16,6 +16,8 @@ export interface GaugeReadings {
   readonly broker: BrokerState
   /** Commands between delivery and acknowledgement. */
   readonly inHand: number
+  /** How long the oldest of them has been here. */
+  readonly oldestMs?: number
   /** Dead letters in the store that wait for somebody; 0 when they stay in their queue. */
   readonly deadLetters: number
   /** Events that wait in the store for the broker. */
@@ -54,6 +56,8 @@ export interface Metrics {
   eventPublished(routed: boolean): void
   /** Events of an offline queue were published; `lagMs` is the age of the oldest. */
   offlineDrained(drained: { readonly events: number; readonly lagMs: number }): void
+  /** A portal was looked at for changes of which no event told. */
+  scanned(report: { readonly found: number; readonly failed: boolean }): void
   /** A message of a push server is where it belongs. */
   pushMessage(fate: PushFate): void
   /** Listening to a push server began, for the first time or again. */
@@ -104,6 +108,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
       drained.inc(report.events)
       lagMs = Math.max(lagMs, report.lagMs)
     },
+    scanned: countScans(registry),
     ...countPush(registry),
     ...countOutbox(registry),
     answered: (route, status) => answers(route, String(status)).inc(),
@@ -157,6 +162,16 @@ function countEvents(registry: Registry): Pick<Metrics, 'eventReceived' | 'event
   }
 }
 
+function countScans(registry: Registry): Metrics['scanned'] {
+  const scans = children(counter(registry, 'b24_scans_total'), 1)
+  const found = counter(registry, 'b24_scan_events_total')
+  for (const result of ['done', 'failed']) scans(result).inc(0)
+  return (report) => {
+    scans(report.failed ? 'failed' : 'done').inc()
+    found.inc(report.found)
+  }
+}
+
 function countPush(registry: Registry): Pick<Metrics, 'pushMessage' | 'pushConnected'> {
   const messages = children(counter(registry, 'b24_push_messages_total'), 1)
   const reconnects = counter(registry, 'b24_push_reconnects_total')
@@ -183,6 +198,7 @@ function countOutbox(registry: Registry): Pick<Metrics, 'outboxEnded' | 'outboxC
 function readGauges(registry: Registry): (readings: GaugeReadings) => void {
   const set = {
     inHand: gauge(registry, 'b24_commands_in_hand'),
+    oldest: gauge(registry, 'b24_command_oldest_age_seconds'),
     waiting: gauge(registry, 'b24_calls_waiting'),
     inFlight: gauge(registry, 'b24_http_inflight'),
     lanes: gauge(registry, 'b24_lanes'),
@@ -203,7 +219,7 @@ function readGauges(registry: Registry): (readings: GaugeReadings) => void {
   }
   const limited = totals(counter(registry, 'b24_rate_limited_total'), { by: 'portal' })
   const reconnects = totals(counter(registry, 'b24_amqp_reconnects_total'), {})
-  return ({ lanes, broker, inHand, deadLetters, spool, offline, push = {}, outbox }) => {
+  return ({ lanes, broker, inHand, oldestMs = 0, deadLetters, spool, offline, push = {}, outbox }) => {
     const sum = { waiting: 0, inFlight: 0, overLimit: 0, level: 0, operating: 0 }
     const states = { ready: 0, throttled: 0, blocked: 0 }
     for (const { stats } of lanes) {
@@ -215,6 +231,7 @@ function readGauges(registry: Registry): (readings: GaugeReadings) => void {
       states[laneState(stats)]++
     }
     set.inHand.set(inHand)
+    set.oldest.set(oldestMs / 1000)
     set.deadLetters.set(deadLetters)
     set.waiting.set(sum.waiting)
     set.inFlight.set(sum.inFlight)

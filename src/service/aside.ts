@@ -1,6 +1,6 @@
 import { type Aside, DelayQueues } from '../bridge/commands/aside.ts'
 import { type CommandConsumer, type ConsumeSettings, consumeCommands } from '../bridge/commands/consume.ts'
-import { LaneQueues } from '../bridge/commands/lane-queues.ts'
+import { LaneQueues, oldestOf } from '../bridge/commands/lane-queues.ts'
 import { sendSuspectsTo, suspectQueue, trySuspects } from '../bridge/commands/suspects.ts'
 import { BrokerError } from '../model/errors.ts'
 import { forgetLaneQueue, listLaneQueues, noteLaneQueue } from '../stores/queries/lane-queues.ts'
@@ -77,6 +77,9 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
   return {
     get inHand() {
       return main.inHand + lanes.inHand + suspects.inHand
+    },
+    get oldestAt() {
+      return oldestOf(parts)
     },
     async pause() {
       await main.pause()

@@ -25,6 +25,8 @@ describe('the built service, asked to end', () => {
     const id = await bench.send(addDeal('hangs'))
     const service = await runBuilt(bench)
     await eventually(() => expect(bench.sandbox.stats().faults.hang).toBe(1))
+    const page = await (await fetch(`${urlOf(service.output())}/metrics`)).text()
+    expect(Number(/^b24_command_oldest_age_seconds (.*)$/m.exec(page)?.[1])).toBeGreaterThan(0)
     service.child.kill('SIGTERM')
     await eventually(() => expect(service.output()).toContain('service.draining'))
     service.child.kill('SIGTERM')

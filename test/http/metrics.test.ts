@@ -107,6 +107,7 @@ it('reads gauges when it is asked, the latest source only', async () => {
   metrics.gauges(() => ({
     broker: BROKER,
     inHand: 7,
+    oldestMs: 1500,
     deadLetters: 3,
     lanes: [
       { domain: 'a', stats: { ...IDLE, waiting: 2, inFlight: 1, bucketLevel: 12.5, overLimit } },
@@ -132,6 +133,7 @@ it('reads gauges when it is asked, the latest source only', async () => {
     b24_amqp_reconnects_total: 2,
   })
   expect(samples.get('b24_commands_in_hand')).toBe(7)
+  expect(samples.get('b24_command_oldest_age_seconds')).toBe(1.5)
 })
 
 it('serves on /metrics exactly the metrics of the list, and no portal among them', async () => {

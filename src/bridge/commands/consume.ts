@@ -57,6 +57,8 @@ type Report = Omit<SettledReport, 'ms'>
 export interface CommandConsumer {
   /** Commands between delivery and acknowledgement. */
   readonly inHand: number
+  /** When the oldest of them came; `undefined` while there are none. */
+  readonly oldestAt: number | undefined
   /** Takes no more deliveries until `resume`; what is in hand goes on. */
   pause(): Promise<void>
   resume(): Promise<void>
@@ -92,7 +94,8 @@ class QueueServer implements CommandConsumer {
   readonly #settings: ConsumeSettings
   readonly #jobs: InHand = createInHand(REMEMBERED)
   readonly #stop = new AbortController()
-  readonly #running = new Set<Promise<void>>()
+  /** With the time of their delivery, oldest first. */
+  readonly #running = new Map<Promise<void>, number>()
   /** Writes with a message id that are under way, by their key in the ledger. */
   readonly #writing = new Map<string, Promise<unknown>>()
   /** Commands in hand by the domain of their portal. */
@@ -113,6 +116,10 @@ class QueueServer implements CommandConsumer {
     return this.#running.size
   }
 
+  get oldestAt(): number | undefined {
+    return this.#running.values().next().value
+  }
+
   async start(): Promise<void> {
     const { broker, queue, prefetch } = this.#settings
     this.#consumer = await broker.consume(queue, { prefetch }, (delivery) => {
@@ -122,7 +129,7 @@ class QueueServer implements CommandConsumer {
         this.#held.letGo(delivery)
         this.#weigh(-length)
       })
-      this.#running.add(running)
+      this.#running.set(running, this.#settings.now())
       this.#weigh(length)
     })
   }
@@ -163,7 +170,7 @@ class QueueServer implements CommandConsumer {
     const bound = sleep(boundMs, undefined, { ref: false })
     while (this.#running.size > 0) {
       const over = await Promise.race([
-        Promise.allSettled(this.#running).then(() => false),
+        Promise.allSettled(this.#running.keys()).then(() => false),
         bound.then(() => true),
       ])
       if (over) return false

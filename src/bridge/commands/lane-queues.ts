@@ -6,6 +6,7 @@ import { type Aside, movedMessage } from './aside.ts'
 /** Serves one queue; see `consumeCommands`. */
 export interface LaneConsumer {
   readonly inHand: number
+  readonly oldestAt: number | undefined
   pause(): Promise<void>
   resume(): Promise<void>
   drain(boundMs: number): Promise<boolean>
@@ -94,6 +95,11 @@ export class LaneQueues {
     let inHand = 0
     for (const { consumer } of this.#lanes.values()) inHand += consumer?.inHand ?? 0
     return inHand
+  }
+
+  /** When the oldest of them came. */
+  get oldestAt(): number | undefined {
+    return oldestOf([...this.#lanes.values()].map(({ consumer }) => consumer))
   }
 
   /** Moves the delivery when its portal is to use a queue of its own; see `Aside.admit`. */
@@ -253,4 +259,10 @@ export class LaneQueues {
     this.#lanes.delete(lane.domain)
     await lane.consumer?.drain(60_000)
   }
+}
+
+/** The earliest arrival among the commands in hand of several; `undefined` while none has any. */
+export function oldestOf(parts: readonly (Pick<LaneConsumer, 'oldestAt'> | undefined)[]): number | undefined {
+  const times = parts.flatMap((part) => (part?.oldestAt === undefined ? [] : [part.oldestAt]))
+  return times.length === 0 ? undefined : Math.min(...times)
 }
