@@ -1,0 +1,81 @@
+import { spawn, spawnSync } from 'node:child_process'
+import { once } from 'node:events'
+import { cpSync, mkdirSync, rmSync } from 'node:fs'
+import { join } from 'node:path'
+import { setTimeout as sleep } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import { sql } from 'kysely'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { eventually } from '../conformance/broker.ts'
+import { DATABASES } from '../support/databases.ts'
+import { insertDeals, type OutboxBench, openOutboxBench } from '../support/outbox.ts'
+
+const ROOT = fileURLToPath(new URL('../..', import.meta.url))
+// Inside node_modules, so that the built files find their dependencies.
+const BUILT = join(ROOT, 'node_modules', '.cache', `b24-outbox-crash-${process.pid}`)
+
+beforeAll(() => {
+  mkdirSync(BUILT, { recursive: true })
+  const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
+  spawnSync(tsc, ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(BUILT, 'dist')])
+  cpSync(join(ROOT, 'package.json'), join(BUILT, 'package.json'))
+}, 120_000)
+afterAll(() => rmSync(BUILT, { recursive: true, force: true }))
+
+/** The service as a process of its own, killed when `doomed` resolves. */
+async function runUntil({ bench }: OutboxBench, doomed: () => Promise<unknown>): Promise<void> {
+  const child = spawn(process.execPath, [join(BUILT, 'dist', 'cli', 'main.js'), 'run'], {
+    cwd: bench.folder,
+    env: { ...bench.env, BRIDGE_LOG_FORMAT: 'json' } as NodeJS.ProcessEnv,
+  })
+  const exit = once(child, 'exit')
+  onTestFinished(() => void child.kill('SIGKILL'))
+  await doomed()
+  child.kill('SIGKILL')
+  await exit
+}
+
+for (const database of DATABASES)
+  describe.skipIf(database.skip)(`a bridge that is killed, on ${database.name}${database.note}`, () => {
+    it('leaves no row of the outbox behind, and doubles none', async () => {
+      const one = await openOutboxBench(database, {
+        started: false,
+        env: { BRIDGE_MAX_IN_FLIGHT: '1', BRIDGE_LIMITS: '8/8' },
+      })
+      const { db } = one.store
+      for (let i = 0; i < 12; i++)
+        await insertDeals(
+          one.store,
+          Array.from({ length: 100 }, (_, j) => `crash ${i * 100 + j}`),
+        )
+      const chain = JSON.stringify([
+        { method: 'crm.deal.add', params: { fields: { TITLE: 'after {{result}}' } } },
+      ])
+      await sql`update b24_outbox set then_run = ${chain} where id <= 100`.execute(db)
+      for (let kill = 0; kill < 3; kill++) {
+        const before = one.titles().length
+        await runUntil(one, async () => {
+          await eventually(() => expect(one.titles().length).toBeGreaterThan(before), 30_000)
+          await sleep(kill * 60) // Somewhere in the middle of its work, each time elsewhere.
+        })
+        // Where others may live, what the dead one held is free when its lease is over.
+        await sql`update b24_outbox set lease_until = 0 where state = 'taken'`.execute(db)
+      }
+      expect(one.titles().length).toBeLessThan(1200)
+      await one.bench.start()
+      const pending = () => sql`select id from b24_outbox where pending = 1`.execute(db)
+      await eventually(async () => expect((await pending()).rows).toEqual([]), 60_000)
+      const rows = await one.outbox()
+      const replies = await one.inbox()
+      expect(replies.map(({ outbox_id }) => Number(outbox_id)).sort((a, b) => a - b)).toEqual(
+        rows.map(({ id }) => id),
+      )
+      const titles = one.titles()
+      expect(new Set(titles).size).toBe(titles.length)
+      for (const { outcome, error_code, outbox_id } of replies) {
+        expect(['done null', 'unknown OUTCOME_UNKNOWN']).toContain(`${outcome} ${error_code}`)
+        const row = rows.find(({ id }) => id === Number(outbox_id))
+        if (outcome === 'done') expect(titles).toContain(JSON.parse(row?.params).fields.TITLE)
+      }
+    }, 150_000)
+  })
