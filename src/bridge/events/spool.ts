@@ -75,8 +75,8 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
     return events.map(() => undefined)
   })
   const pause = { until: 0, ms: PAUSE_MS }
-  /** Publications under way, in order of arrival: each gives up when it is called. */
-  const underWay = new Set<() => void>()
+  /** Publications under way, in order of arrival. */
+  const underWay = new Set<UnderWay>()
   let attempt = new AbortController()
   let confirmedAt = 0
   let started = false
@@ -95,7 +95,7 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
     if (held !== undefined) await held
     if (!takes() || behind.has(event.memberId)) return toStore(event)
     const publication = outlet.publish(event, { signal: attempt.signal })
-    const outcome = await inTime(publication, () => leftFor(event), underWay)
+    const outcome = await inTime(publication, () => leftFor(event), { underWay, member: event.memberId })
     if (outcome === 'confirmed') {
       confirmedAt = now()
       pause.ms = PAUSE_MS
@@ -120,7 +120,7 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
   function rest(): void {
     attempt.abort()
     attempt = new AbortController()
-    for (const giveUp of [...underWay]) giveUp()
+    for (const { giveUp } of [...underWay]) giveUp()
     if (now() < pause.until) return
     pause.until = now() + pause.ms
     pause.ms = Math.min(LONGEST_PAUSE_MS, pause.ms * 2)
@@ -259,30 +259,40 @@ const LEAST_MS = 20
 /** For one event, while the broker confirms others. */
 const MOST_BUDGETS = 8
 
-/** How a publication ended, or `late` when no time is left. What came in while this process was busy is in time. */
+/** A publication that nobody has confirmed yet. */
+interface UnderWay {
+  readonly member: string
+  /** Waits for it no longer: its event goes to the store. */
+  readonly giveUp: () => void
+}
+
+/**
+ * How a publication ended, or `late` when no time is left. What came in while this process was busy is in time. When one
+ * is late, all of its portal are: what came after it would otherwise be passed by those that come next.
+ */
 function inTime(
   publication: Promise<void>,
   leftMs: () => number,
-  underWay: Set<() => void>,
+  { underWay, member }: { readonly underWay: Set<UnderWay>; readonly member: string },
 ): Promise<unknown> {
   return new Promise((resolve) => {
     let timer: NodeJS.Timeout
     const end = (outcome: unknown): void => {
       clearTimeout(timer)
-      underWay.delete(giveUp)
+      underWay.delete(own)
       resolve(outcome)
     }
-    const giveUp = (): void => end('late')
+    const own: UnderWay = { member, giveUp: () => end('late') }
     const wait = (ms: number): void => {
       timer = setTimeout(() => setImmediate(look), ms)
     }
     const look = (): void => {
-      if (!underWay.has(giveUp)) return
+      if (!underWay.has(own)) return
       const left = leftMs()
       if (left > 0) wait(left)
-      else giveUp()
+      else for (const one of [...underWay]) if (one.member === member) one.giveUp()
     }
-    underWay.add(giveUp)
+    underWay.add(own)
     wait(Math.max(LEAST_MS, leftMs()))
     publication.then(() => end('confirmed'), end)
   })
