@@ -2,7 +2,11 @@ import { sql } from 'kysely'
 import pino from 'pino'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { readConfig } from '../../src/config/read.ts'
+import { createSandbox } from '../../src/sandbox/index.ts'
 import { startService } from '../../src/service.ts'
+import { saveWebhook } from '../../src/stores/queries/webhooks.ts'
+import { openSealer } from '../../src/stores/seal.ts'
+import { openSecrets } from '../../src/stores/secrets.ts'
 import { eventually } from '../conformance/broker.ts'
 import { DATABASES } from '../support/databases.ts'
 import { insertDeals, insertRow, openOutboxBench } from '../support/outbox.ts'
@@ -150,6 +154,59 @@ for (const database of DATABASES)
       expect(replies.filter(({ outcome }) => outcome === 'failed')).toMatchObject([
         { error_code: 'MESSAGE_ID_REUSED' },
       ])
+    })
+
+    it('are unknown when the answer to a write was lost, unless they say how to look', async () => {
+      const one = await openOutboxBench(database, { env: { BRIDGE_QUIET_PERIOD: '1' } })
+      one.bench.sandbox.fault([{ kind: 'reset-after', match: { method: 'crm.deal.add' }, times: 2 }])
+      const lost = await one.insert({ method: 'crm.deal.add', params: '{"fields":{"TITLE":"lost"}}' })
+      expect(await one.reply(lost)).toMatchObject({ outcome: 'unknown', result: null })
+      expect(await one.row(lost)).toMatchObject({ state: 'unknown', pending: 0 })
+      const params = '{"fields":{"TITLE":"found"}}'
+      const found = await one.insert({ method: 'crm.deal.add', params, options: '{"verify":"origin"}' })
+      expect(await one.reply(found)).toMatchObject({ outcome: 'done' })
+      expect(one.titles()).toEqual(['lost', 'found'])
+    })
+
+    it('that never came to an end are dead, and not tried for ever', async () => {
+      const one = await openOutboxBench(database, { started: false })
+      await insertRow(one.store, { method: 'crm.deal.get', params: '{"id":1}', attempts: 5 })
+      await insertRow(one.store, { method: 'crm.deal.get', params: '{"id":1}', attempts: 4 })
+      await one.bench.start()
+      expect(await one.reply(1)).toMatchObject({ outcome: 'failed', error_code: 'ROW_DEAD' })
+      expect(await one.reply(2)).toMatchObject({ outcome: 'done' })
+      expect((await one.outbox()).map(({ state }) => state)).toEqual(['dead', 'done'])
+    })
+
+    it('of a portal that is down do not keep those of another waiting', async () => {
+      const one = await openOutboxBench(database, { started: false, env: { BRIDGE_PORTAL_WAIT: '60' } })
+      const gone = await createSandbox({ limits: 'off' })
+      const secrets = await openSecrets(
+        one.store.db,
+        openSealer({ keys: one.bench.env.BRIDGE_SECRET_KEY as string }),
+        Date.now,
+      )
+      await saveWebhook(one.store.db, secrets, { url: gone.webhookUrl, name: 'gone' }, Date.now())
+      const portal = new URL(gone.webhookUrl).host
+      await gone.close()
+      const more = async () => {
+        for (let i = 0; i < 60; i++)
+          await insertRow(one.store, { method: 'crm.deal.get', params: '{"id":1}', portal })
+      }
+      await more()
+      await one.bench.start()
+      const lane = () => one.bench.service.lanes().find(({ domain }) => domain === portal)
+      await eventually(() => expect(lane()?.stats.trouble).toBeDefined())
+      await more()
+      const aside = async () =>
+        (await one.outbox()).filter(
+          ({ state, attempts, lease_until }) => state === 'new' && attempts === 0 && lease_until !== null,
+        )
+      await eventually(async () => expect(await aside()).toHaveLength(60))
+      expect(await one.reply(await one.insert({ method: 'crm.deal.get', params: '{"id":1}' }))).toMatchObject(
+        { outcome: 'done' },
+      )
+      expect((await one.outbox()).filter(({ state }) => state === 'failed')).toEqual([])
     })
 
     it('wait for their time', async () => {

@@ -4,6 +4,7 @@ import { leaseMessages, returnLeased } from '../../src/brokers/embedded/queries.
 import { guarded } from '../../src/stores/dialects/guard.ts'
 import { mssqlEngine, mssqlParts } from '../../src/stores/dialects/mssql.ts'
 import { migrate } from '../../src/stores/migrate.ts'
+import { outboxQueries } from '../../src/stores/outbox.ts'
 import { takeLease } from '../../src/stores/queries/leases.ts'
 import { findLedgerEntries, markDone, markStarted } from '../../src/stores/queries/ledger.ts'
 import { listPortals, savePortal } from '../../src/stores/queries/portals.ts'
@@ -107,6 +108,23 @@ describe('statements for SQL Server (compiled here, carried out where TEST_MSSQL
     expect(paper.statements[2]).toContain('where "id" in (@5, @6, @7, @8)')
   })
 
+  it('take, end and tell rows of the outbox', async () => {
+    const { db, paper } = onPaper()
+    paper.rows = [{ id: 7, attempts: 0, callback_attempts: 0 }]
+    const outbox = outboxQueries({ db }, 'me')
+    await outbox.take({ ttlMs: 1000, limit: 10, exceptPortals: ['a', null] })
+    const [look, lock, take, mark] = paper.statements
+    expect(look).toContain('offset 0 rows fetch next')
+    expect(lock).toMatch(/^update "leases" set "fence" = "fence" \+ @1/)
+    expect(take).toContain('from "b24_outbox" as "o" with (updlock, rowlock, readpast) where o.pending = 1')
+    expect(take).toContain('not exists (select "p"."id" from "b24_outbox" as "p" where p.pending = 1')
+    expect(mark).toMatch(/^update "b24_outbox" set "state" = @1, .* where "id" in \(@\d+\)$/)
+    await outbox.takeCallbacks({ limit: 10, holdMs: 1000 })
+    await outbox.depth()
+    await outbox.prune(1000)
+    expect(paper.statements.join('\n')).not.toMatch(/ limit |for update|skip locked/)
+  })
+
   it('count time by the server', async () => {
     const { db, paper } = onPaper()
     paper.rows = []
@@ -135,6 +153,10 @@ describe('statements for SQL Server (compiled here, carried out where TEST_MSSQL
     expect(all).toContain(
       'create index "embedded_messages_ready" on "embedded_messages" ("queue", "priority" desc, "id") where "state" = 0',
     )
+    expect(all).toContain(
+      '"created_at" numeric(18,0) not null default (cast(datediff_big(millisecond, \'1970-01-01\', sysutcdatetime())',
+    )
+    expect(all).toContain('"state" nvarchar(16) collate Latin1_General_100_BIN2 not null default \'new\'')
     expect(all).toContain('primary key ("member_id", "client_id")')
     expect(all).not.toMatch(/ text[ ,)]|limit |if not exists|blob|bigint/)
   })

@@ -14,7 +14,7 @@ export interface Reference {
 const BRACES = /\\?\{\{(.*?)\}\}/gs
 const FORM = /^(?:steps\.(\d{1,3})\.)?result((?:\.[^.{}\s]+)*)$/
 
-/** All references in a value, in names of members too. Throws a `CommandError` for braces that hold something else. */
+/** All references in the texts of a value; names of members are left as they are. Throws a `CommandError` for braces that hold something else. */
 export function referencesIn(value: Json): Reference[] {
   if (typeof value === 'string')
     return [...value.matchAll(BRACES)]
