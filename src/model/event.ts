@@ -33,7 +33,7 @@ export interface PortalEvent {
   readonly memberId: string
   /** Host name of the portal today. */
   readonly domain: string
-  /** Client id of the application that was told; absent for an outgoing webhook. */
+  /** Client id of the application that was told; absent for an outgoing webhook, and where nobody can tell. */
   readonly application?: string
   /** What happened, in upper case: `ONCRMDEALUPDATE`; for robots and messages the handler's code, for push the command. */
   readonly event: string
@@ -51,6 +51,8 @@ export interface PortalEvent {
   readonly synthetic?: boolean
   /** The changed record as it was read right after, when the settings ask for it. */
   readonly record?: JsonObject
+  /** Code of what kept the record from being read, when the settings ask for it. */
+  readonly recordError?: string
   /** The fields as posted, without tokens, when the settings ask for them. */
   readonly raw?: JsonObject
 }

@@ -218,7 +218,7 @@ it('takes every kind of call that a portal makes, each under its own name', asyn
       application: app,
       data: { message_to: '+79990000000', bindings: [{ OWNER_TYPE_ID: '2' }] },
     },
-    { kind: 'message', event: 'my_sms', application: null },
+    { kind: 'message', event: 'my_sms', application: app },
     {
       kind: 'workflow',
       event: 'OUTGOINGWEBHOOK',

@@ -42,11 +42,14 @@ export function normalise({ form, from, kind, event, ...rest }: Happening): Port
   const userId = kind === 'robot' ? undefined : optionalText(authOf(form).user_id, /^\d{1,20}$/)
   const seconds = Number(form.ts)
   const happenedAt = seconds > 0 && seconds < 1e11 ? Math.round(seconds * 1000) : undefined
+  // Robots and message providers belong to an application, also when nothing in the form says to which.
+  const owned = kind === 'robot' || kind === 'message' ? from.onlyClientId : undefined
+  const application = from.clientId ?? owned
   return {
     kind,
     memberId: from.memberId,
     domain: from.domain,
-    ...(from.clientId === undefined ? {} : { application: from.clientId }),
+    ...(application === undefined ? {} : { application }),
     event,
     data,
     ...(userId === undefined ? {} : { userId }),

@@ -17,6 +17,8 @@ export interface Proven {
   readonly domain: string
   /** The application whose token it was; absent for an outgoing webhook and for a key in the address. */
   readonly clientId?: string
+  /** For a key in the address: the portal's application, where it is known to have exactly one. */
+  readonly onlyClientId?: string
 }
 
 export interface EventVerifier {
@@ -99,9 +101,12 @@ export function createEventVerifier(store: PortalCards, now: () => number): Even
       if (handler === undefined || (memberId !== undefined && memberId !== handler.memberId)) return undefined
       const portal = handler.memberId
       if (!isHandlerKey(portal, handler.key, (text) => store.sign(text))) return undefined
-      return check(portal, ({ domain, state, tokens }) =>
-        state === 'suspended' && tokens.length === 0 ? undefined : { memberId: portal, domain },
-      )
+      return check(portal, ({ domain, state, tokens }) => {
+        if (state === 'suspended' && tokens.length === 0) return undefined
+        const [first, ...others] = new Set(tokens.flatMap(({ clientId }) => clientId ?? []))
+        const only = others.length === 0 ? first : undefined
+        return { memberId: portal, domain, ...(only === undefined ? {} : { onlyClientId: only }) }
+      })
     },
     forget: (memberId) => void cards.delete(memberId),
   }

@@ -60,13 +60,25 @@ it('tells by the token which application it is, or that it is an outgoing webhoo
 it('takes the key of the address where no token is posted, and only there', async () => {
   const { verifier } = open({ m: card(['one', 'app.1']) })
   const handler = handlerOf('m')
-  expect(await verifier.verify({ handler })).toEqual({ memberId: 'm', domain: 'a.bitrix24.com' })
+  const proven = { memberId: 'm', domain: 'a.bitrix24.com' }
+  expect(await verifier.verify({ handler })).toEqual({ ...proven, onlyClientId: 'app.1' })
   expect(await verifier.verify({ memberId: 'm', handler })).toBeDefined()
   expect(await verifier.verify({ memberId: 'm', applicationToken: 'forged', handler })).toBeUndefined()
   expect(await verifier.verify({ memberId: 'other', handler })).toBeUndefined()
   expect(await verifier.verify({ handler: { ...handler, key: `${handler.key.slice(1)}0` } })).toBeUndefined()
   expect(await verifier.verify({ handler: { ...handlerOf('other'), memberId: 'm' } })).toBeUndefined()
   expect(await verifier.verify({ handler: handlerOf('unknown') })).toBeUndefined()
+})
+
+it('knows by a key alone whose call it is while the portal has one application', async () => {
+  const { verifier } = open({
+    none: card(['hook']),
+    one: card(['old', 'app.1'], ['new', 'app.1'], ['hook']),
+    two: card(['one', 'app.1'], ['two', 'app.2']),
+  })
+  const only = async (memberId: string) =>
+    (await verifier.verify({ handler: handlerOf(memberId) }))?.onlyClientId
+  expect([await only('none'), await only('one'), await only('two')]).toEqual([undefined, 'app.1', undefined])
 })
 
 it('takes no key for a portal whose last application is gone', async () => {
