@@ -5,9 +5,15 @@ import { createServer } from 'node:net'
 import { dirname, join, resolve } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import { promisify } from 'node:util'
-import { connect } from 'amqplib'
+import { type ConsumeMessage, connect } from 'amqplib'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
-import { createSandbox, type Sandbox } from '../src/sandbox/index.ts'
+import {
+  createSandbox,
+  type PortalWork,
+  type Sandbox,
+  type SandboxStats,
+  type Trigger,
+} from '../src/sandbox/index.ts'
 import { amqpNote, amqpUrl } from './support/engines.ts'
 
 const run = promisify(execFile)
@@ -18,7 +24,13 @@ const MAIN = join(CHECKOUT, 'dist', 'cli', 'main.js')
 const TSC = join(ROOT, 'node_modules', '.bin', 'tsc')
 /** The webhook that pages name; the tests put the sandbox's in its place. */
 const EXAMPLE_WEBHOOK = 'https://example.bitrix24.com/rest/1/abc123def456/'
-const PROGRAM_PAGES = ['README.md', 'docs/library.md', 'docs/sandbox.md', 'docs/sandbox-handlers.md']
+const PROGRAM_PAGES = [
+  'README.md',
+  'docs/library.md',
+  'docs/loops.md',
+  'docs/sandbox.md',
+  'docs/sandbox-handlers.md',
+]
 
 beforeAll(() => {
   mkdirSync(CHECKOUT, { recursive: true })
@@ -62,6 +74,140 @@ describe('examples', () => {
     )
     expect(sandbox.stats().writes).toBe(4)
   })
+})
+
+describe.skipIf(amqpUrl === undefined)(`examples/README.md${amqpNote}`, { timeout: 120_000 }, () => {
+  it('echo-bot.mjs says back what was said, once even when it is told twice', async () => {
+    const { work, tellAgain, times } = await play('echo-bot.mjs')
+    const chats = (await work()).chats.map(({ messages }) => messages.map(({ text }) => text))
+    expect(chats).toEqual([
+      ['Hello', 'Hello'],
+      ['Hello', 'Hello'],
+    ])
+    expect(await tellAgain(2)).toEqual(['"Hello" said back: done', '"Hello" said back: done'])
+    expect(await times('imbot.message.add')).toBe(1)
+    expect(await times('imbot.v2.chat.message.send')).toBe(1)
+  })
+
+  it('message-provider.mjs sends a message, and reports it once even when it is told twice', async () => {
+    const { work, tellAgain, times, trigger } = await play('message-provider.mjs')
+    expect((await work()).textMessages).toEqual([
+      expect.objectContaining({ to: '+4915100000', body: 'The chairs are here', status: 'delivered' }),
+    ])
+    expect(await tellAgain(2)).toEqual(['sent reported: done', 'delivered reported: done'])
+    expect(await times('messageservice.message.status.update')).toBe(2)
+
+    // Of a message without an author only the handler's address says whence it comes.
+    const anonymous = { to: '+4915100001', text: 'From a workflow', authorId: 0 }
+    await trigger({ do: 'sms', clientId: 'local.examples', code: 'example-sms', ...anonymous })
+    const statuses = async () => (await work()).textMessages.map(({ status }) => status)
+    await expect.poll(statuses, { timeout: 30_000 }).toEqual(['delivered', 'delivered'])
+  })
+
+  it('robot.mjs gives the price to the workflow, which goes on; it is answered once even when it is told twice', async () => {
+    const { work, tellAgain, times } = await play('robot.mjs')
+    expect((await work()).workflows).toEqual([
+      expect.objectContaining({ state: 'answered', returnValues: { price: 270 }, log: ['Deal 7: 270'] }),
+    ])
+    expect(await tellAgain(1)).toEqual(['Deal 7: 270, answered: done'])
+    expect(await times('bizproc.event.send')).toBe(1)
+  })
+
+  it('new-deals.mjs writes once, does not answer its own change, nor what it is told twice', async () => {
+    const { tellAgain, times } = await play('new-deals.mjs')
+    const inStep = 'deal 1001, Chairs: in step'
+    expect(await tellAgain(2)).toEqual([inStep, inStep])
+    expect(await times('crm.deal.update')).toBe(1)
+  })
+
+  /** Does what the page says for one of its programs, and waits until it has printed what stands there. */
+  async function play(name: string) {
+    const [portalPort, bridgePort] = [await freePort(), await freePort()]
+    const folder = emptyFolder()
+    const examples = join(folder, 'examples')
+    cpSync(join(ROOT, 'examples'), examples, { recursive: true })
+    // Others on this machine may use the usual ports and queues.
+    const here = (text: string): string =>
+      text
+        .replaceAll('127.0.0.1:9000', `127.0.0.1:${portalPort}`)
+        .replaceAll('127.0.0.1:8000', `127.0.0.1:${bridgePort}`)
+        .replace(/^BRIDGE_BROKER=.*$/m, `BRIDGE_BROKER=${amqpUrl}`)
+        .replaceAll('npx b24-bridge', `${process.execPath} ${MAIN}`)
+    const file = join(examples, 'subscriptions.yaml')
+    writeFileSync(file, here(readFileSync(file, 'utf8')))
+    const queues = await ownQueues()
+    const options = {
+      cwd: folder,
+      env: {
+        ...{
+          PATH: process.env.PATH,
+          BRIDGE_BROKER: amqpUrl,
+          BRIDGE_HTTP: `127.0.0.1:${bridgePort}`,
+          ...queues,
+        },
+        ...{ EXAMPLE_PORT: String(portalPort), EXAMPLE_BRIDGE: `http://127.0.0.1:${bridgePort}` },
+        // A webhook of the same portal must not be taken for what only the application may do.
+        BRIDGE_PORTAL: `http://127.0.0.1:${portalPort}/rest/1/s3cr3t/`,
+      },
+    }
+    const begin = (command: string) => spawn('bash', ['-ec', `exec ${here(command)}`], options)
+    const text = page('examples/README.md')
+    const [settings, portal, bridge] = blocks(sectionOf(text, 'A portal that calls'), 'sh')
+    await run('bash', ['-ec', here(settings?.text ?? '')], options)
+    const portalReady = started(begin(portal?.text ?? ''), /Buttons for each/)
+    await started(begin(bridge?.text ?? ''), /service\.ready/)
+    await portalReady
+
+    const section = sectionOf(text, name, '###')
+    const [program, call] = blocks(section, 'sh')
+    const expected = (blocks(section, 'text')[0]?.text ?? '').trim().split('\n')
+    const told = await listenToEvents(queues)
+    const child = begin(program?.text ?? '')
+    let printed = ''
+    child.stdout.on('data', (chunk: Buffer) => {
+      printed += String(chunk)
+    })
+    const lines = (): string[] => printed.trim().split('\n')
+    await started(child, /listen/)
+    await run('bash', ['-ec', here(call?.text ?? '')], options)
+    const patience = { timeout: 30_000 }
+    await expect.poll(() => lines().length, patience).toBe(expected.length)
+    // Several answers may overtake each other.
+    expect(lines().sort()).toEqual(expected.sort())
+
+    const control = `http://127.0.0.1:${portalPort}/__sandbox`
+    const look = async <T>(what: string) => (await (await fetch(`${control}/${what}`)).json()) as T
+    return {
+      work: () => look<PortalWork>('work'),
+      trigger: (what: Trigger) =>
+        fetch(`${control}/triggers`, { method: 'POST', body: JSON.stringify(what) }),
+      times: async (method: string) => (await look<SandboxStats>('stats')).commands[method] ?? 0,
+      /** Delivers everything once more, and gives the lines that the program prints then. */
+      async tellAgain(count: number): Promise<string[]> {
+        const before = lines().length
+        told.again()
+        await expect.poll(() => lines().length, patience).toBe(before + count)
+        return lines().slice(before)
+      },
+    }
+  }
+
+  /** Hears what the program hears. */
+  async function listenToEvents({ BRIDGE_EVENTS_EXCHANGE: exchange = '', EXAMPLE_QUEUE: queue = '' }) {
+    const connection = await connect(amqpUrl as string)
+    onTestFinished(() => connection.close())
+    const channel = await connection.createChannel()
+    const heard: ConsumeMessage[] = []
+    const own = await channel.assertQueue('', { exclusive: true })
+    for (const key of ['bot.#', 'message.#', 'robot.#', 'event.#'])
+      await channel.bindQueue(own.queue, exchange, key)
+    await channel.consume(own.queue, (message) => message && heard.push(message), { noAck: true })
+    return {
+      again(): void {
+        for (const { content, properties } of heard) channel.sendToQueue(queue, content, properties)
+      },
+    }
+  }
 })
 
 describe('README.md', () => {
@@ -231,9 +377,11 @@ function page(name: string): string {
   return readFileSync(join(ROOT, name), 'utf8')
 }
 
-function sectionOf(text: string, heading: string): string {
-  const from = text.indexOf(`\n## ${heading}\n`)
-  return text.slice(from, text.indexOf('\n## ', from + 1))
+/** Up to the next heading of the same level. */
+function sectionOf(text: string, heading: string, level = '##'): string {
+  const from = text.indexOf(`\n${level} ${heading}\n`)
+  const to = text.indexOf(`\n${level} `, from + 1)
+  return text.slice(from, to < 0 ? undefined : to)
 }
 
 interface Block {
@@ -308,11 +456,15 @@ async function ownQueues(): Promise<Record<string, string>> {
     BRIDGE_COMMAND_QUEUE: `${word}.commands`,
     BRIDGE_REPLY_QUEUE: `${word}.replies`,
     BRIDGE_DEAD_QUEUE: `${word}.dead`,
+    BRIDGE_EVENTS_EXCHANGE: `${word}.events`,
+    EXAMPLE_QUEUE: `${word}.example`,
   }
   onTestFinished(async () => {
     const connection = await connect(amqpUrl as string)
     const channel = await connection.createChannel()
-    for (const name of Object.values(names)) await channel.deleteQueue(name)
+    const { BRIDGE_EVENTS_EXCHANGE: exchange, ...queues } = names
+    for (const name of [...Object.values(queues), `${exchange}.unrouted`]) await channel.deleteQueue(name)
+    await channel.deleteExchange(exchange)
     await connection.close()
   })
   return names
