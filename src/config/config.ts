@@ -62,6 +62,14 @@ export interface EventsConfig {
     readonly idlePollMs: number
   }
   readonly push: { readonly enabled: boolean; readonly format: 'json' | 'binary' }
+  /** Looking for changes of which no event told; `everyMs` is absent when that is off. */
+  readonly scan: {
+    readonly everyMs: number | undefined
+    readonly entities: readonly string[]
+    readonly settleMs: number
+  }
+  /** Names of events, with `*`, that are published with the changed record. */
+  readonly record: readonly string[]
 }
 
 /** Commands as rows of the store. */
@@ -202,6 +210,12 @@ export function buildConfig(parts: ConfigParts): Config {
         idlePollMs: values.offlineIdlePoll * 1000,
       },
       push: { enabled: values.push, format: values.pushFormat },
+      scan: {
+        everyMs: values.scan === 'off' ? undefined : Math.round(values.scan * 60_000),
+        entities: values.scanEntities,
+        settleMs: values.scanSettle * 1000,
+      },
+      record: values.eventsRecord,
     },
     outbox: {
       enabled: values.outbox,

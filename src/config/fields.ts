@@ -1,3 +1,4 @@
+import { eventPatterns, scanEntities, scanMinutes } from './event-kinds.ts'
 import * as kind from './kinds.ts'
 import { networks, urls } from './network-kinds.ts'
 import { patterns, webhookSecrets } from './outbox-kinds.ts'
@@ -527,6 +528,42 @@ export const FIELDS = {
     kind: kind.choice('json', 'binary'),
     default: 'json',
     about: 'What push servers of version 4 are asked for; both are understood, whatever a server sends.',
+  },
+  scan: {
+    group: EVENTS,
+    env: 'BRIDGE_SCAN',
+    flag: '--scan <minutes>',
+    kind: scanMinutes,
+    default: 'off',
+    unit: 'minutes',
+    about:
+      'How often each portal is asked what was changed, to find changes of which no event arrived; off does not ask.',
+  },
+  scanEntities: {
+    group: EVENTS,
+    env: 'BRIDGE_SCAN_ENTITIES',
+    flag: '--scan-entities <names>',
+    kind: scanEntities,
+    default: 'crm.deal,crm.lead,crm.contact,crm.company,tasks.task',
+    about: 'What is asked for: these, and `crm.item:<entityTypeId>` for the items of smart processes.',
+  },
+  scanSettle: {
+    group: EVENTS,
+    env: 'BRIDGE_SCAN_SETTLE',
+    flag: '--scan-settle <seconds>',
+    kind: kind.integer(1, 86_400),
+    default: '60',
+    unit: 'seconds',
+    about: 'How old a change must be before its event counts as missing.',
+  },
+  eventsRecord: {
+    group: EVENTS,
+    env: 'BRIDGE_EVENTS_RECORD',
+    flag: '--events-record <patterns>',
+    kind: eventPatterns,
+    default: 'off',
+    about:
+      'Events that are published with the changed record as it is right after: names with `*` for any letters, such as ONCRM*UPDATE, separated by commas.',
   },
   authConnector: {
     group: EVENTS,

@@ -305,6 +305,14 @@ export const METRICS = [
     alert: 'rising while no portal was unreachable: events are lost on their way here',
   },
   {
+    name: 'b24_event_records_total',
+    group: 'Events',
+    type: 'counter',
+    help: 'Events that were to be published with the changed record, by whether it could be read.',
+    labels: { result: '`read`, `failed` (published without it)' },
+    alert: '`failed` above a tenth of all',
+  },
+  {
     name: 'b24_push_connections',
     group: 'Push',
     type: 'gauge',

@@ -58,6 +58,8 @@ export interface Metrics {
   offlineDrained(drained: { readonly events: number; readonly lagMs: number }): void
   /** A portal was looked at for changes of which no event told. */
   scanned(report: { readonly found: number; readonly failed: boolean }): void
+  /** Events were given the records that they are about, or not. */
+  enriched(counts: { readonly read: number; readonly failed: number }): void
   /** A message of a push server is where it belongs. */
   pushMessage(fate: PushFate): void
   /** Listening to a push server began, for the first time or again. */
@@ -109,6 +111,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
       lagMs = Math.max(lagMs, report.lagMs)
     },
     scanned: countScans(registry),
+    enriched: countRecords(registry),
     ...countPush(registry),
     ...countOutbox(registry),
     answered: (route, status) => answers(route, String(status)).inc(),
@@ -169,6 +172,14 @@ function countScans(registry: Registry): Metrics['scanned'] {
   return (report) => {
     scans(report.failed ? 'failed' : 'done').inc()
     found.inc(report.found)
+  }
+}
+
+function countRecords(registry: Registry): Metrics['enriched'] {
+  const records = children(counter(registry, 'b24_event_records_total'), 1)
+  return ({ read, failed }) => {
+    records('read').inc(read)
+    records('failed').inc(failed)
   }
 }
 

@@ -1,7 +1,9 @@
+import { createEnricher, type Enricher } from '../bridge/events/enrich.ts'
 import { createHarvest } from '../bridge/events/harvest.ts'
 import { createEventIntake, type EventIntake, type EventIntakeOptions } from '../bridge/events/intake.ts'
 import type { OfflinePumps } from '../bridge/events/offline/pumps.ts'
 import { createEventOutlet, type EventOutlet, eventTopology } from '../bridge/events/outlet.ts'
+import { createPreparedOutlet } from '../bridge/events/prepared.ts'
 import type { PushSupervisor } from '../bridge/events/push/supervisor.ts'
 import { createSources } from '../bridge/events/sources.ts'
 import { createDurableOutlet } from '../bridge/events/spool.ts'
@@ -10,11 +12,13 @@ import { createEventVerifier } from '../bridge/events/verify.ts'
 import type { Installs } from '../bridge/installs/installs.ts'
 import { createRefusalLog } from '../bridge/installs/refusals.ts'
 import { fetchSenderAddresses } from '../client/sender-addresses.ts'
+import type { PortalEvent } from '../model/event.ts'
 import { eventRecords } from '../stores/events.ts'
 import { certificates, type Foundation } from './foundation.ts'
 import { createOfflinePart } from './offline.ts'
 import { keepingEvents } from './outbox.ts'
 import { createPushPart } from './push.ts'
+import { createScanPart } from './scans.ts'
 
 /** The reverse road, as the other parts of the service see it. */
 export interface Events {
@@ -51,18 +55,29 @@ export function createEvents(
   )
   const records = eventRecords(store.db, secrets, now)
   const verifier = createEventVerifier(records.cards, now)
-  const durable = createDurableOutlet({
+  const prepare = openRecords(base)
+  const keeping = {
     outlet,
     brokerState: () => broker.state(),
     store: records.spool,
     owner,
     now,
-    budgetMs,
-    onLost: ({ memberId }) => hooks.onLost?.(memberId),
+    onLost: ({ memberId }: PortalEvent) => lost(memberId),
     log,
-  })
+  }
+  const durable =
+    prepare === undefined
+      ? createDurableOutlet({ ...keeping, budgetMs })
+      : createPreparedOutlet({ ...keeping, prepare })
   closing.push(() => durable.close())
-  const offline = createOfflinePart(base, outlet)
+  const scans = createScanPart(base, durable)
+  const offline = createOfflinePart(base, outlet, { prepare, onPublished: scans.note })
+  /** What was lost on its way may have been kept by the portal, and can be found by looking. */
+  const lost = (memberId: string): void => {
+    offline.nudge(memberId, undefined)
+    scans.lost(memberId)
+    hooks.onLost?.(memberId)
+  }
   const push = createPushPart(base, outlet, {
     onOffline: ({ memberId, clientId }) => offline.nudge(memberId, clientId),
     onGap: ({ memberId }) => hooks.onLost?.(memberId),
@@ -75,10 +90,9 @@ export function createEvents(
   const intake = createEventIntake({
     ...(mayCome === undefined ? {} : { mayCome }),
     onOfflineNudge: offline.nudge,
-    // What was lost on this road may have been kept by the portal.
-    onLost: (memberId) => offline.nudge(memberId, undefined),
     onProven: (from, form) => harvest.take(from, form),
     ...hooks,
+    onLost: lost,
     verifier,
     outlet: durable,
     installs,
@@ -87,6 +101,7 @@ export function createEvents(
     withRaw,
     onRefused: createRefusalLog(log, now, 'event.refused'),
     onTaken(result, ms, event) {
+      if (event !== undefined) scans.note(event)
       summary.count(result)
       metrics.eventReceived(result, event === undefined ? undefined : ms)
       if (event !== undefined && logger.isLevelEnabled('debug'))
@@ -108,8 +123,16 @@ export function createEvents(
       await durable.start()
       if (config.events.enabled && config.events.offline.enabled) offline.start()
       if (config.events.push.enabled) push.start()
+      scans.start()
     },
   }
+}
+
+/** Reads the records of events, when the settings ask for it. */
+function openRecords({ config, portals, now, metrics }: Foundation): Enricher['enrich'] | undefined {
+  const { record: patterns } = config.events
+  if (patterns.length === 0) return undefined
+  return createEnricher({ portals, patterns, now, onEnriched: metrics.enriched }).enrich
 }
 
 /** Looks at where event requests come from, when the settings ask for it. */

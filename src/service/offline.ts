@@ -1,3 +1,4 @@
+import type { PumpParts } from '../bridge/events/offline/pump.ts'
 import { createOfflinePumps, type OfflinePumps } from '../bridge/events/offline/pumps.ts'
 import type { EventOutlet } from '../bridge/events/outlet.ts'
 import { offlineQueries } from '../stores/offline.ts'
@@ -7,7 +8,11 @@ import type { Foundation } from './foundation.ts'
 const PAUSE_MS = 2000
 
 /** The pumps of offline queues; they do nothing before `start`. */
-export function createOfflinePart(base: Foundation, outlet: EventOutlet): OfflinePumps {
+export function createOfflinePart(
+  base: Foundation,
+  outlet: EventOutlet,
+  more: Pick<PumpParts, 'prepare' | 'onPublished'>,
+): OfflinePumps {
   const { config, store, portals, owner, now, random, log, metrics, closing } = base
   const { limit, pollMs, idlePollMs } = config.events.offline
   const pumps = createOfflinePumps({
@@ -23,6 +28,7 @@ export function createOfflinePart(base: Foundation, outlet: EventOutlet): Offlin
     random,
     log,
     onDrained: metrics.offlineDrained,
+    ...more,
   })
   closing.push(() => pumps.close())
   return pumps

@@ -1,10 +1,12 @@
 import type { PortalEvent } from '../../model/event.ts'
 import { isHopeless } from './hopeless.ts'
-import type { EventSpoolStore, SpooledEvent } from './store.ts'
+import type { EventSpoolStore } from './store.ts'
 
 /** What a drain works with. */
 export interface DrainParts {
   readonly store: Pick<EventSpoolStore, 'oldest' | 'remove'>
+  /** The events as they are to be published, in the same order; never rejects. */
+  readonly prepare?: (events: readonly PortalEvent[]) => Promise<readonly PortalEvent[]>
   readonly publish: (event: PortalEvent, options: { readonly signal: AbortSignal }) => Promise<void>
   /** Publications still under way of events that are in the store too, by key. */
   readonly late: ReadonlyMap<string, Promise<unknown>>
@@ -25,7 +27,7 @@ const WINDOW = 500
  * middle has taken none or the first ones: messages on one channel stay in order.
  */
 export async function drainSpool(parts: DrainParts): Promise<'empty' | 'stopped'> {
-  const { store, publish, late, goOn, renew, onLost, onTrouble } = parts
+  const { store, prepare, publish, late, goOn, renew, onLost, onTrouble } = parts
   while (goOn() && (await renew())) {
     const rows = await store.oldest(WINDOW)
     if (rows.length === 0) return 'empty'
@@ -35,7 +37,8 @@ export async function drainSpool(parts: DrainParts): Promise<'empty' | 'stopped'
       await Promise.allSettled(pending)
       continue
     }
-    const outcomes = await publishAll(rows, publish)
+    const events = rows.map(({ event }) => event)
+    const outcomes = await publishAll(prepare === undefined ? events : await prepare(events), publish)
     const done: number[] = []
     let trouble: unknown
     for (const [index, outcome] of outcomes.entries()) {
@@ -56,12 +59,12 @@ export async function drainSpool(parts: DrainParts): Promise<'empty' | 'stopped'
 
 /** After a failure nothing more of the window is sent, or what failed would come after it. */
 function publishAll(
-  rows: readonly SpooledEvent[],
+  events: readonly PortalEvent[],
   publish: DrainParts['publish'],
 ): Promise<PromiseSettledResult<void>[]> {
   const failed = new AbortController()
   return Promise.allSettled(
-    rows.map(async ({ event }) => {
+    events.map(async (event) => {
       try {
         await publish(event, { signal: failed.signal })
       } catch (error) {

@@ -22,6 +22,7 @@ export const eventSchema = z
     key: z.string().describe('The same for every delivery of the same happening; also the message_id.'),
     synthetic: z.boolean().describe('The portal never told it; the bridge found it by looking.'),
     record: anyObject.optional().describe('The changed record as read right after, where that is asked for.'),
+    record_error: z.string().optional().describe('Why there is no record although it is asked for.'),
     raw: anyObject.optional().describe('All fields as posted, without tokens, where that is asked for.'),
   })
   .meta({ title: 'Event of a portal' })

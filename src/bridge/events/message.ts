@@ -33,7 +33,7 @@ function wordOf(text: string): string {
 
 /** The event as a message. The body's members are described in `docs/events.md`. */
 export function encodeEvent(event: PortalEvent): EventMessage {
-  const { memberId, domain, happenedAt, receivedAt, record, raw } = event
+  const { memberId, domain, happenedAt, receivedAt, record, recordError, raw } = event
   const body = {
     kind: event.kind,
     portal: { member_id: memberId, domain },
@@ -46,6 +46,7 @@ export function encodeEvent(event: PortalEvent): EventMessage {
     key: event.key,
     synthetic: event.synthetic === true,
     ...(record === undefined ? {} : { record }),
+    ...(recordError === undefined ? {} : { record_error: recordError }),
     ...(raw === undefined ? {} : { raw }),
   }
   return {

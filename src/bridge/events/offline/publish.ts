@@ -1,4 +1,5 @@
 import { BridgeError, BrokerError, CommandError } from '../../../model/errors.ts'
+import type { PortalEvent } from '../../../model/event.ts'
 import { encodeEvent } from '../message.ts'
 import type { EventOutlet } from '../outlet.ts'
 import type { Published } from './drain.ts'
@@ -18,17 +19,30 @@ const NEVER = new Set(['MESSAGE_TOO_LARGE', 'MESSAGE_INVALID'])
 export async function publishRows(
   rows: readonly OfflineRow[],
   queue: OfflineQueueKey & { readonly domain: string },
-  parts: { readonly outlet: EventOutlet; readonly now: () => number; readonly signal: AbortSignal },
+  parts: {
+    readonly outlet: Pick<EventOutlet, 'publishMessage'>
+    /** The events as they are to be published, in the same order; never rejects. */
+    readonly prepare?: ((events: readonly PortalEvent[]) => Promise<readonly PortalEvent[]>) | undefined
+    readonly onPublished?: ((event: PortalEvent) => void) | undefined
+    readonly now: () => number
+    readonly signal: AbortSignal
+  },
 ): Promise<Published> {
-  const { outlet, now, signal } = parts
+  const { outlet, prepare, onPublished, now, signal } = parts
   const confirmed: OfflineRow[] = []
   const refused: { row: OfflineRow; error: BridgeError }[] = []
   let trouble: BridgeError | undefined
   for (let from = 0; from < rows.length && trouble === undefined; from += WINDOW) {
     if (signal.aborted) return { confirmed, refused, trouble: withdrawn() }
-    const ends = rows.slice(from, from + WINDOW).map(async (row) => {
+    const window = rows.slice(from, from + WINDOW)
+    const plain = window.map((row) => eventOfRow(row, queue, now()))
+    const events = prepare === undefined ? plain : await prepare(plain)
+    if (signal.aborted) return { confirmed, refused, trouble: withdrawn() }
+    const ends = window.map(async (row, index) => {
       try {
-        await outlet.publishMessage(encodeEvent(eventOfRow(row, queue, now())))
+        const event = events[index] as PortalEvent
+        await outlet.publishMessage(encodeEvent(event))
+        onPublished?.(event)
         confirmed.push(row)
       } catch (caught) {
         const error = asBridgeError(caught)

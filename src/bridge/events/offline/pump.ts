@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { BridgeError, StoreError } from '../../../model/errors.ts'
+import type { PortalEvent } from '../../../model/event.ts'
 import { withConnector } from '../../auth-connector.ts'
 import type { Portals } from '../../portals.ts'
 import type { EventOutlet } from '../outlet.ts'
@@ -14,6 +15,10 @@ import type { OfflinePump, Scheme } from './store.ts'
 export interface PumpParts {
   readonly portals: Pick<Portals, 'find'>
   readonly outlet: EventOutlet
+  /** The events as they are to be published; see `Enricher`. */
+  readonly prepare?: ((events: readonly PortalEvent[]) => Promise<readonly PortalEvent[]>) | undefined
+  /** The broker has an event. */
+  readonly onPublished?: (event: PortalEvent) => void
   /** Rows that one read brings at most. */
   readonly limit: number
   /** Between the end of a drain and the look after it, which also clears what the drain brought. */
@@ -193,7 +198,7 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
 
 /** The portal is looked up for each request: it may have moved, or be suspended, or have tokens of another user. */
 function drainParts(pump: OfflinePump, parts: PumpParts, { lost, stop }: VisitSignals): DrainParts {
-  const { portals, outlet, now, log, limit } = parts
+  const { portals, outlet, prepare, onPublished, now, log, limit } = parts
   const { memberId, clientId, connector } = pump
   const wish = { portal: memberId, application: clientId }
   const either = AbortSignal.any([lost, stop])
@@ -222,7 +227,7 @@ function drainParts(pump: OfflinePump, parts: PumpParts, { lost, stop }: VisitSi
         return await publishRows(
           rows,
           { memberId, clientId, connector, domain },
-          { outlet, now, signal: lost },
+          { outlet, prepare, onPublished, now, signal: lost },
         )
       } catch (error) {
         if (!(error instanceof BridgeError)) throw error
