@@ -209,6 +209,25 @@ for (const database of DATABASES)
       expect((await one.outbox()).filter(({ state }) => state === 'failed')).toEqual([])
     })
 
+    it('go back, unharmed, when the bridge stops, and on when it starts again', async () => {
+      const one = await openOutboxBench(database, {
+        env: { BRIDGE_LIMITS: '2/2', BRIDGE_MAX_IN_FLIGHT: '1' },
+      })
+      const all = Array.from({ length: 600 }, (_, i) => `stop ${i}`)
+      await insertDeals(one.store, all.slice(0, 300))
+      await insertDeals(one.store, all.slice(300))
+      await eventually(() => expect(one.titles()).not.toEqual([]))
+      await one.bench.service.stop()
+      const rows = await one.outbox()
+      expect(new Set(rows.map(({ state, attempts }) => `${state} ${attempts}`))).toEqual(
+        new Set(['done 1', 'new 0']),
+      )
+      expect(rows.filter(({ state }) => state === 'done')).toHaveLength(one.titles().length)
+      await one.bench.start({ ...one.bench.env, BRIDGE_LIMITS: 'off' })
+      await eventually(() => expect(one.titles()).toHaveLength(600), 20_000)
+      expect(new Set(one.titles())).toEqual(new Set(all))
+    })
+
     it('wait for their time', async () => {
       const one = await openOutboxBench(database)
       const later = await one.insert({ method: 'crm.deal.get', not_before: Date.now() + 3_600_000 })

@@ -75,8 +75,20 @@ function dueRows(db: Kysely<StoreTables>, { exceptPortals }: Pick<OutboxTake, 'e
     .where(pending)
     .where((where) => where.or([where('o.lease_until', 'is', null), where('o.lease_until', '<=', now)]))
     .where((where) => where.or([where('o.not_before', 'is', null), where('o.not_before', '<=', now)]))
-    .where((where) => where.or([where('o.order_key', 'is', null), nobodyBefore(where, 'order_key')]))
-    .where((where) => where.or([where('o.message_id', 'is', null), nobodyBefore(where, 'message_id')]))
+    .where((where) =>
+      where.or([
+        where('o.order_key', 'is', null),
+        where('o.order_key', '=', ''),
+        nobodyBefore(where, 'order_key'),
+      ]),
+    )
+    .where((where) =>
+      where.or([
+        where('o.message_id', 'is', null),
+        where('o.message_id', '=', ''),
+        nobodyBefore(where, 'message_id'),
+      ]),
+    )
     .orderBy('o.id')
   if (names.length > 0)
     rows = rows.where((where) =>
