@@ -39,6 +39,18 @@ for (const database of DATABASES)
       expect(JSON.parse((await reply(batch)).result)).toMatchObject({ a: { ID: '1' }, b: { ID: '2' } })
     })
 
+    it('are counted', async () => {
+      const { bench, insert, reply } = await openOutboxBench(database)
+      await reply(await insert({ method: 'crm.deal.get', params: '{"id":7}' }))
+      await reply(await insert({ method: 'crm.deal.get', params: 'none' }))
+      await eventually(async () => {
+        const page = await (await fetch(`${bench.service.url}/metrics`)).text()
+        expect(page).toContain('b24_outbox_rows_total{state="done"} 1\n')
+        expect(page).toContain('b24_outbox_rows_total{state="failed"} 1\n')
+        expect(page).toContain('b24_outbox_depth{state="new"} 0\n')
+      })
+    })
+
     it('do nothing when the transaction that wrote them is taken back', async () => {
       const { store, insert, reply, titles, outbox } = await openOutboxBench(database)
       const order = store.db.transaction().execute(async (transaction) => {

@@ -102,7 +102,7 @@ export function createOutboxRelay(options: RelayOptions): OutboxRelay {
   }
 
   function carry(row: OutboxRow): void {
-    const failed = (error: unknown): void => log('outbox.failed', { outbox: row.id, error: String(error) })
+    const failed = (error: unknown): void => log('outbox.failed', { outbox: row.id, err: error })
     const work = bring(row)
       .catch(failed)
       .finally(() => {
