@@ -154,9 +154,10 @@ describe.skipIf(amqpUrl === undefined)(`examples/README.md${amqpNote}`, { timeou
     const text = page('examples/README.md')
     const [settings, portal, bridge] = blocks(sectionOf(text, 'A portal that calls'), 'sh')
     await run('bash', ['-ec', here(settings?.text ?? '')], options)
-    const portalReady = started(begin(portal?.text ?? ''), /Buttons for each/)
-    await started(begin(bridge?.text ?? ''), /service\.ready/)
-    await portalReady
+    await Promise.all([
+      started(begin(portal?.text ?? ''), /Buttons for each/),
+      started(begin(bridge?.text ?? ''), /service\.ready/),
+    ])
 
     const section = sectionOf(text, name, '###')
     const [program, call] = blocks(section, 'sh')
