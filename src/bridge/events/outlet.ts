@@ -62,5 +62,14 @@ export function createEventOutlet(options: EventOutletOptions): EventOutlet {
       onPublished?.(false)
     }
   }
-  return { publishMessage, publish: (event, options) => publishMessage(encodeEvent(event), options) }
+  return { publishMessage, publish: async (event, options) => publishMessage(written(event), options) }
+}
+
+/** An event that cannot be written down, because it is nested too deeply, will not be better next time. */
+function written(event: PortalEvent): EventMessage {
+  try {
+    return encodeEvent(event)
+  } catch (error) {
+    throw new BrokerError('MESSAGE_INVALID', 'The event cannot be written as a message', { cause: error })
+  }
 }

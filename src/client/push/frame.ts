@@ -17,11 +17,36 @@ export interface Frame {
 const START = '#!NGINXNMS!#'
 const END = '#!NGINXNME!#'
 const NOTHING: Frame = { messages: [], answers: [], acknowledge: false, faults: [] }
+/** Answers to one frame at most. */
+const MOST_ANSWERS = 100
+/** An id that is longer is none that we gave or would give. */
+const LONGEST_ID = 200
+
+/** What could not be read of a frame: a server that sends rubbish fills neither our log nor our time. */
+class Faults {
+  readonly sentences: string[] = []
+  #count = 0
+
+  note(sentence: string): void {
+    this.#count++
+    if (this.#count <= MOST_SENTENCES) this.sentences.push(sentence)
+  }
+
+  /** Then the rest of the frame is left unread. */
+  get areTooMany(): boolean {
+    return this.#count >= MOST_FAULTS
+  }
+}
+
+const MOST_SENTENCES = 10
+const MOST_FAULTS = 1000
+/** What looking for the end of a damaged message costs besides its length. */
+const LOOK_BYTES = 1000
 
 /**
  * Reads whatever came by looking at it: marked text with any number of messages, JSON, JSON-RPC, or protobuf. The
- * documentation and the servers do not agree on which of them answers what is asked for. Never throws; an empty frame
- * says nothing.
+ * documentation and the servers do not agree on which of them answers what is asked for. Never throws, and takes time and
+ * memory by the length of the frame, whatever is in it; an empty frame says nothing.
  *
  * https://apidocs.bitrix24.com/settings/interactivity/custom-push-and-pull-client.html
  */
@@ -38,28 +63,38 @@ export function readFrame(data: string | Buffer): Frame {
 
 function readMarked(text: string): Frame {
   const messages: PushMessage[] = []
-  const faults: string[] = []
+  const faults = new Faults()
+  // Each block is read once; looking for the end of a damaged one again and again has a bound for all of them.
+  const patience = { bytes: 4 * text.length + 1_000_000 }
   let at = 0
   for (let start = text.indexOf(START); at < text.length; start = text.indexOf(START, at)) {
+    if (faults.areTooMany) break
     const end = start < 0 ? text.length : start
     if (text.slice(at, end).trim() !== '')
-      faults.push('something that is no message stands beside the messages')
+      faults.note('something that is no message stands beside the messages')
     if (start < 0) break
-    const block = readBlock(text, start + START.length)
-    if (typeof block.value === 'string') faults.push(block.value)
+    const block = readBlock(text, start + START.length, patience)
+    if (typeof block.value === 'string') faults.note(block.value)
     else messages.push(block.value)
     at = block.next
   }
-  return { ...NOTHING, messages, faults }
+  return { ...NOTHING, messages, faults: faults.sentences }
 }
 
 /** The message behind a start mark, or a sentence about it. Its JSON may hold the end mark itself: then a later one ends it. */
-function readBlock(text: string, from: number): { value: PushMessage | string; next: number } {
+function readBlock(
+  text: string,
+  from: number,
+  patience: { bytes: number },
+): { value: PushMessage | string; next: number } {
   const first = text.indexOf(END, from)
   if (first < 0) return { value: 'a message has no end mark', next: text.length }
   for (let end = first; end >= 0; end = text.indexOf(END, end + 1)) {
     const json = text.slice(from, end)
-    if (end !== first && json.includes(END + START)) break
+    if (end !== first) {
+      patience.bytes -= json.length + LOOK_BYTES
+      if (patience.bytes < 0 || json.includes(END + START)) break
+    }
     const value = parseJson(json)
     if (value !== undefined) {
       return { value: parseMessage(value) ?? 'a message has no command', next: end + END.length }
@@ -73,25 +108,32 @@ function readJson(text: string): Frame {
   if (value === undefined) return { ...NOTHING, faults: ['a text is neither marked nor JSON'] }
   const messages: PushMessage[] = []
   const answers: string[] = []
-  const faults: string[] = []
+  const faults = new Faults()
   let acknowledge = false
   for (const one of Array.isArray(value) ? value : [value]) {
+    if (faults.areTooMany) break
     if (isJsonObject(one) && one.jsonrpc !== undefined) {
       if (one.method === 'incoming.message') {
         acknowledge = true
         add(parseIncoming(one.params))
       } else if (one.method === 'ping') {
-        if (one.id !== undefined) answers.push(response(one.id, { result: 'pong' }))
-      } else if (one.method !== undefined && one.id !== undefined) {
-        answers.push(response(one.id, { error: { code: -32601, message: 'Method not found' } }))
+        answer(one.id, { result: 'pong' })
+      } else if (one.method !== undefined) {
+        answer(one.id, { error: { code: -32601, message: 'Method not found' } })
       }
     } else add(parseMessage(one))
   }
-  return { messages, answers, acknowledge, faults }
+  return { messages, answers, acknowledge, faults: faults.sentences }
 
   function add(message: PushMessage | undefined): void {
-    if (message === undefined) faults.push('a message has no command')
+    if (message === undefined) faults.note('a message has no command')
     else messages.push(message)
+  }
+
+  /** A call without an id wants no answer; one with something else than a name or a number for an id gets none. */
+  function answer(id: Json | undefined, rest: Readonly<Record<string, unknown>>): void {
+    const known = typeof id === 'number' || (typeof id === 'string' && id.length <= LONGEST_ID)
+    if (known && answers.length < MOST_ANSWERS) answers.push(JSON.stringify({ jsonrpc: '2.0', id, ...rest }))
   }
 }
 
@@ -99,10 +141,6 @@ function parseIncoming(params: Json | undefined): PushMessage | undefined {
   if (!isJsonObject(params)) return undefined
   const { mid } = params
   return parseBody(params.body, typeof mid === 'string' && mid !== '' ? { mid } : {})
-}
-
-function response(id: Json, rest: Readonly<Record<string, unknown>>): string {
-  return JSON.stringify({ jsonrpc: '2.0', id, ...rest })
 }
 
 /**
@@ -113,20 +151,21 @@ function readBinary(data: Buffer): Frame {
   // A server that writes its text as binary frames is understood too.
   if (data.subarray(0, 2).toString('latin1') === '#!') return readFrame(data.toString())
   const messages: PushMessage[] = []
-  const faults: string[] = []
+  const faults = new Faults()
   try {
     for (const answer of parts(data, 1))
       for (const outgoing of parts(answer, 1))
         for (const bytes of parts(outgoing, 1)) {
+          if (faults.areTooMany) return { ...NOTHING, messages, faults: faults.sentences }
           const message = readOutgoing(bytes)
-          if (message === undefined) faults.push('a message has no command')
+          if (message === undefined) faults.note('a message has no command')
           else messages.push(message)
         }
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
-    faults.push(`a binary frame cannot be read: ${error.message}`)
+    faults.note(`a binary frame cannot be read: ${error.message}`)
   }
-  return { ...NOTHING, messages, faults }
+  return { ...NOTHING, messages, faults: faults.sentences }
 }
 
 function readOutgoing(bytes: Buffer): PushMessage | undefined {

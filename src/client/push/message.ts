@@ -14,6 +14,8 @@ export interface PushMessage {
   readonly sentAt?: number
 }
 
+const LONGEST_PLACE = 100
+
 /**
  * A message as servers up to version 4 write it: what it says is in `text`, and `extra` stands in `text` or beside it.
  * `undefined` for anything without a command.
@@ -42,9 +44,9 @@ export function parseBody(
 function build(text: JsonObject, outer: JsonObject): PushMessage | undefined {
   const { command } = text
   if (typeof command !== 'string' || command === '') return undefined
-  const mid = wordOf(outer.mid)
-  const tag = wordOf(outer.tag)
-  const time = wordOf(outer.time)
+  const mid = placeOf(outer.mid)
+  const tag = placeOf(outer.tag)
+  const time = placeOf(outer.time)
   const sentAt = secondsOf(text.extra) ?? secondsOf(outer.extra) ?? parsedTime(time)
   return {
     ...(mid === undefined ? {} : { mid }),
@@ -68,6 +70,12 @@ function readObject(json: string): unknown {
 function wordOf(value: Json | undefined): string | undefined {
   if (typeof value === 'number') return String(value)
   return typeof value === 'string' && value !== '' ? value : undefined
+}
+
+/** Places in the history are remembered and sent back; one that is longer than any server writes is none. */
+function placeOf(value: Json | undefined): string | undefined {
+  const word = wordOf(value)
+  return word !== undefined && word.length <= LONGEST_PLACE ? word : undefined
 }
 
 function secondsOf(extra: Json | undefined): number | undefined {

@@ -55,10 +55,8 @@ export function* fields(bytes: Buffer): Generator<Field> {
   }
 }
 
-/** The parts of one number that are messages, texts or bytes themselves. */
-export function parts(bytes: Buffer, number: number): Buffer[] {
-  const found: Buffer[] = []
+/** The parts of one number that are messages, texts or bytes themselves, as they are read. Throws as `fields`. */
+export function* parts(bytes: Buffer, number: number): Generator<Buffer> {
   for (const field of fields(bytes))
-    if (field.number === number && Buffer.isBuffer(field.value)) found.push(field.value)
-  return found
+    if (field.number === number && Buffer.isBuffer(field.value)) yield field.value
 }

@@ -197,4 +197,39 @@ describe('a frame of a push server', () => {
     const cut = batch([{ mid: '0'.repeat(26), command: 'a', params: {} }]).subarray(0, 30)
     expect(readFrame(cut).faults).toEqual([expect.stringContaining('a binary frame cannot be read')])
   })
+
+  it('takes no longer for damaged marks without end than for their length', () => {
+    const open = `${START}"${END.repeat(60_000)}`
+    expect(readFrame(open)).toMatchObject({
+      messages: [],
+      faults: ['a message is not JSON', expect.anything()],
+    })
+    const next = { mid: '2', command: 'b', params: null }
+    const many = `${START}"${END} `.repeat(400) + marked(next)
+    expect(said(many)).toEqual([next])
+  })
+
+  it('says little about much rubbish, and answers few of very many calls', () => {
+    expect(readFrame(`${START}x${END}`.repeat(1000)).faults).toHaveLength(10)
+    // Empty fields by the million: two bytes each.
+    const empty = Buffer.alloc(4_000_000)
+    for (let at = 0; at < empty.length; at += 2) empty[at] = 8 + 2
+    expect(readFrame(bytesField(1, bytesField(1, empty))).faults).toHaveLength(10)
+    const calls = Array.from({ length: 1000 }, (_, id) => ({ jsonrpc: '2.0', id, method: 'ping' }))
+    expect(readFrame(JSON.stringify(calls)).answers).toHaveLength(100)
+  })
+
+  it('answers no call whose id is neither a name nor a number', () => {
+    const deep = `${'['.repeat(50_000)}${']'.repeat(50_000)}`
+    for (const id of [deep, '{}', 'null', `"${'x'.repeat(201)}"`])
+      expect(readFrame(`{"jsonrpc":"2.0","method":"ping","id":${id}}`).answers).toEqual([])
+  })
+
+  it('knows no place in the history that is beyond measure', () => {
+    const long = '9'.repeat(200)
+    const [first] = readFrame(
+      JSON.stringify({ mid: long, tag: long, time: long, text: { command: 'a' } }),
+    ).messages
+    expect(first).toEqual({ moduleId: '', command: 'a', params: null })
+  })
 })

@@ -151,14 +151,14 @@ export class Outflow {
 
   async #publish(message: PushMessage): Promise<PushFate | undefined> {
     const { key, domain, outlet, now, log } = this.#options
-    const event = eventOfMessage(message, { ...key, domain: domain() }, now())
     try {
-      await outlet.publish(event)
+      await outlet.publish(eventOfMessage(message, { ...key, domain: domain() }, now()))
       return 'published'
     } catch (error) {
-      this.#trouble = error instanceof BridgeError ? error.code : 'UNEXPECTED'
+      // What is no trouble of the broker is one of the message, and comes again with it.
+      this.#trouble = error instanceof BridgeError ? error.code : 'MESSAGE_INVALID'
       if (!NEVER.has(this.#trouble)) return undefined
-      log('push.refused', { code: this.#trouble, event: event.event, key: event.key })
+      log('push.refused', { code: this.#trouble, event: message.command.slice(0, 200), mid: message.mid })
       return 'refused'
     }
   }

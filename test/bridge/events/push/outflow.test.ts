@@ -1,8 +1,10 @@
 import { describe, expect, it } from 'vitest'
+import { createEventOutlet } from '../../../../src/bridge/events/outlet.ts'
 import { Outflow, type OutflowOptions, type PushFate } from '../../../../src/bridge/events/push/outflow.ts'
 import type { PushMessage } from '../../../../src/client/push/message.ts'
 import { BrokerError } from '../../../../src/model/errors.ts'
 import type { PortalEvent } from '../../../../src/model/event.ts'
+import type { Json } from '../../../../src/model/json.ts'
 import { eventually } from '../../../conformance/broker.ts'
 
 const mid = (n: number): string => `1767225600${String(n).padStart(16, '0')}`
@@ -110,6 +112,16 @@ describe('the way of messages to the broker', () => {
       ['m3', 'published'],
     ])
     expect(logged).toEqual(['push.refused'])
+  })
+
+  it('goes past a message that cannot be written down, with a number and without', async () => {
+    const deep: Json = JSON.parse(`${'['.repeat(50_000)}${']'.repeat(50_000)}`)
+    const outlet = createEventOutlet({ broker: { publish: () => Promise.resolve() } })
+    const { flow, fates } = open((event) => outlet.publish(event))
+    const { mid: _, ...old } = message(3, { params: deep })
+    flow.push([message(1), message(2, { params: deep }), old, message(4)])
+    expect(await flow.idle(1000)).toBe(true)
+    expect(fates.map(([, fate]) => fate)).toEqual(['published', 'refused', 'refused', 'published'])
   })
 
   it('publishes neither nudges nor what the connection is told, and passes them all the same', async () => {
