@@ -117,10 +117,10 @@ function foundIn({ answer, error }: CallSettled, { read }: RecordCall): Found {
   return JSON.stringify(record).length > MOST_CHARACTERS ? { recordError: 'RECORD_TOO_LARGE' } : { record }
 }
 
-/** Portals leave the code of "Not found" empty. */
+/** "Not found" comes from most methods without a code, which makes it `ERROR`. */
 function codeOf(error: unknown): string {
   if (!(error instanceof BridgeError)) return 'INTERNAL_ERROR'
-  return error.code === '' ? 'RECORD_MISSING' : error.code
+  return /^(?:ERROR|(?:ERROR_)?NOT_FOUND)$/.test(error.code) ? 'RECORD_MISSING' : error.code
 }
 
 function matcher(patterns: readonly string[]): (event: string) => boolean {
