@@ -27,7 +27,7 @@ export const PROBES: ReadonlySet<string> = new Set([...LIVE, ...READY, ...STARTE
 
 /**
  * `GET /health/live`: 200 as long as the event loop turns. `GET /health/ready`: 200 while every part is well and the
- * service is not draining, otherwise 503 with the reasons. `GET /health/started`: 200 from the first time that commands
+ * service is not draining, otherwise 503 with the reasons; `?exclude=broker&exclude=queue` leaves these parts out. `GET /health/started`: 200 from the first time that commands
  * were taken, whatever happens later. Each has a second address, as Kubernetes calls its own: `/livez` and so on.
  */
 export function addHealthRoutes(
@@ -37,8 +37,8 @@ export function addHealthRoutes(
 ): void {
   for (const path of LIVE) server.get(path, () => ({ status: 'live', commands_from: access }))
   for (const path of READY)
-    server.get(path, (_request, reply) => {
-      const body = readiness(health(), access)
+    server.get(path, (request, reply) => {
+      const body = readiness(without(health(), request.url), access)
       return reply.code(body.status === 'ready' ? 200 : 503).send(body)
     })
   for (const path of STARTED)
@@ -46,6 +46,12 @@ export function addHealthRoutes(
       if (health().started) return reply.send({ status: 'started', commands_from: access })
       return reply.code(503).send({ ...readiness(health(), access), status: 'starting' })
     })
+}
+
+/** The report without the parts that the address names; what is no part changes nothing. */
+function without(report: HealthReport, url: string): HealthReport {
+  const excluded = new URL(url, 'http://localhost').searchParams.getAll('exclude')
+  return { ...report, parts: report.parts.filter(({ name }) => !excluded.includes(name)) }
 }
 
 /** The body of `/health/ready`. Pure. */

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { nativeCommandSchema, nativeReplySchema } from '../bridge/contracts/native-schema.ts'
 import { connectingPaths } from './admin-openapi.ts'
 import { deadPaths } from './dead-openapi.ts'
+import { offlinePaths } from './offline-openapi.ts'
 import { WAIT_SECONDS } from './preferences.ts'
 import { REFUSALS } from './problems.ts'
 
@@ -29,6 +30,14 @@ export function openApi(): Record<string, unknown> {
         get: {
           operationId: 'ready',
           summary: 'The bridge can work: broker and store are there, and it is not shutting down.',
+          parameters: [
+            {
+              name: 'exclude',
+              in: 'query',
+              schema: { type: 'array', items: { type: 'string', enum: ['broker', 'queue', 'store'] } },
+              description: 'Parts that are not to count; may come several times.',
+            },
+          ],
           responses: { 200: json('Ready.', ref('Health')), 503: json('Not ready, and why.', ref('Health')) },
         },
       },
@@ -55,6 +64,7 @@ export function openApi(): Record<string, unknown> {
       '/v1/commands/{id}': { get: findCommand() },
       ...connectingPaths(),
       ...deadPaths(),
+      ...offlinePaths(),
     },
     components: { securitySchemes: { token: { type: 'http', scheme: 'bearer' } }, schemas: schemas() },
   }

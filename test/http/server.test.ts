@@ -42,6 +42,21 @@ it('is not ready while the broker is away, and says why', async () => {
   })
 })
 
+it('leaves parts out that a probe does not ask for: events are taken while the broker is away', async () => {
+  const server = await running()
+  const parts = [
+    { name: 'broker', ok: false },
+    { name: 'queue', ok: false },
+    { name: 'store', ok: true },
+  ]
+  server.health = { ...server.health, parts }
+  const answer = await ask(`${server.url}/readyz?exclude=broker&exclude=queue`)
+  expect([answer.status, answer.json.parts]).toEqual([200, { store: { ok: true } }])
+  expect((await ask(`${server.url}/readyz?exclude=broker`)).status).toBe(503)
+  server.health = { ...server.health, draining: true }
+  expect((await ask(`${server.url}/readyz?exclude=broker&exclude=queue`)).status).toBe(503)
+})
+
 it('is not ready while it shuts down, though every part is well', async () => {
   const server = await running()
   server.health = { ...server.health, draining: true }
