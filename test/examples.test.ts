@@ -146,14 +146,15 @@ describe.skipIf(amqpUrl === undefined)(`examples/README.md${amqpNote}`, { timeou
           ...queues,
         },
         ...{ EXAMPLE_PORT: String(portalPort), EXAMPLE_BRIDGE: `http://127.0.0.1:${bridgePort}` },
-        // A webhook of the same portal must not be taken for what only the application may do.
-        BRIDGE_PORTAL: `http://127.0.0.1:${portalPort}/rest/1/s3cr3t/`,
       },
     }
     const begin = (command: string) => spawn('bash', ['-ec', `exec ${here(command)}`], options)
     const text = page('examples/README.md')
     const [settings, portal, bridge] = blocks(sectionOf(text, 'A portal that calls'), 'sh')
     await run('bash', ['-ec', here(settings?.text ?? '')], options)
+    // A webhook of the same portal, older than the application, must not be taken for what only that may do.
+    const webhook = `http://127.0.0.1:${portalPort}/rest/1/s3cr3t/`
+    await run(process.execPath, [MAIN, 'portals', 'add', '--webhook', webhook, '--no-check'], options)
     await Promise.all([
       started(begin(portal?.text ?? ''), /Buttons for each/),
       started(begin(bridge?.text ?? ''), /service\.ready/),
