@@ -58,6 +58,21 @@ export const METRICS = [
     help: 'Commands that were delivered again and answered from the ledger, without a call.',
   },
   {
+    name: 'b24_commands_moved_total',
+    group: 'Commands',
+    type: 'counter',
+    labels: {
+      to: '`lane` (the queue of a portal with a backlog), `delay` (a wait of its own), `suspect` (tried alone)',
+    },
+    help: 'Commands that were moved out of the way of others. Each may be moved several times.',
+  },
+  {
+    name: 'b24_lane_queues',
+    group: 'Commands',
+    type: 'gauge',
+    help: 'Portals whose backlog stands in a queue of its own.',
+  },
+  {
     name: 'b24_command_duration_seconds',
     group: 'Commands',
     type: 'histogram',

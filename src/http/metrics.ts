@@ -42,6 +42,10 @@ export interface Metrics {
   text(): Promise<string>
   /** A command was settled. */
   settled(report: SettledReport): void
+  /** A command was moved out of the way of others. */
+  moved(to: 'lane' | 'delay' | 'suspect'): void
+  /** So many portals have a queue of their own. */
+  laneQueues(count: number): void
   /** A request to a portal ended. */
   request(domain: string, report: RequestReport): void
   /** A message was set aside. */
@@ -80,6 +84,9 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
   if (options.processMetrics !== false) collectDefaultMetrics({ register: registry })
   const commands = countCommands(registry)
   const requests = countRequests(registry)
+  const moved = children(counter(registry, 'b24_commands_moved_total'), 1)
+  for (const to of ['lane', 'delay', 'suspect']) moved(to).inc(0)
+  const laneQueues = gauge(registry, 'b24_lane_queues')
   const dead = children(counter(registry, 'b24_dead_letters_total'), 1)
   const retried = counter(registry, 'b24_dead_letter_retries_total')
   const refreshes = children(counter(registry, 'b24_token_refreshes_total'), 1)
@@ -115,6 +122,8 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
     ...countPush(registry),
     ...countOutbox(registry),
     answered: (route, status) => answers(route, String(status)).inc(),
+    moved: (to) => moved(to).inc(),
+    laneQueues: (count) => laneQueues.set(count),
     gauges(next) {
       source = next
     },

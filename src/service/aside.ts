@@ -15,7 +15,7 @@ const LANE_PREFETCH = 100
  * of messages that processes may have died of. What has to wait alone goes round by delay queues.
  */
 export async function serveWithAside(base: Foundation, settings: ConsumeSettings): Promise<CommandConsumer> {
-  const { broker, now, store, portals, instances } = base
+  const { broker, now, store, portals, instances, metrics } = base
   const { queue: commandQueue, prefetch, log } = settings
   const suspected = suspectQueue(commandQueue)
   await broker.declare({
@@ -27,7 +27,9 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
   const delays = new DelayQueues({ broker, prefix: 'b24.retry', now })
   const park: Aside['park'] = async (delivery, waitMs) => {
     try {
-      return await delays.park(delivery, waitMs)
+      const parked = await delays.park(delivery, waitMs)
+      if (parked) metrics.moved('delay')
+      return parked
     } catch (error) {
       log('command.unparked', {
         queue: delivery.queue,
@@ -36,7 +38,14 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
       return false
     }
   }
-  const aSuspect = sendSuspectsTo(suspected, { broker, now, log })
+  const aSuspect = sendSuspectsTo(suspected, {
+    broker,
+    now,
+    log(event, fields) {
+      metrics.moved('suspect')
+      log(event, fields)
+    },
+  })
   const beside = { ...settings, originQueue: commandQueue, aside: { park, admit: async () => false } }
   const lanes = new LaneQueues({
     broker,
@@ -48,6 +57,7 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
     prefix: commandQueue === 'b24.commands' ? 'b24.lane' : `${commandQueue}.lane`,
     share: Math.max(1, Math.floor(prefetch / 2)),
     instances,
+    onSize: metrics.laneQueues,
     portals: () => portals.list(),
     serve: (queue) =>
       consumeCommands({ ...beside, queue, prefetch: Math.min(prefetch, LANE_PREFETCH), suspects: aSuspect }),
@@ -70,7 +80,14 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
   const main = await consumeCommands({
     ...settings,
     suspects: aSuspect,
-    aside: { park, admit: (delivery, command) => lanes.admit(delivery, command) },
+    aside: {
+      park,
+      async admit(delivery, command) {
+        const moved = await lanes.admit(delivery, command)
+        if (moved) metrics.moved('lane')
+        return moved
+      },
+    },
   })
   await lanes.start()
   const parts = [main, lanes, suspects]

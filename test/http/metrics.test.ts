@@ -167,11 +167,3 @@ it('adds memory, CPU and event loop of the process unless told not to', async ()
   expect(text).toContain('nodejs_eventloop_lag_p99_seconds')
   parseMetrics(text)
 })
-
-it('counts a command in a few microseconds at most', () => {
-  const metrics = quiet()
-  const startedAt = performance.now()
-  for (let i = 0; i < 50_000; i++) metrics.settled(SETTLED)
-  // Measured about 1 µs; the bound only catches a mistake that would be felt at 5,000 commands a second.
-  expect((performance.now() - startedAt) / 50_000).toBeLessThan(0.01)
-})

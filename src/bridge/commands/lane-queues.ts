@@ -32,6 +32,8 @@ export interface LaneQueuesOptions {
   /** The portals that are in use. */
   readonly portals: () => readonly Pick<Portal, 'domain' | 'lane'>[]
   readonly serve: (queue: string) => Promise<LaneConsumer>
+  /** Hears how many lane queues there are, every second. */
+  readonly onSize?: (count: number) => void
   readonly now: () => number
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
 }
@@ -199,6 +201,7 @@ export class LaneQueues {
         reason: error instanceof Error ? error.message : String(error),
       })
     } finally {
+      this.#options.onSize?.(this.#lanes.size)
       this.#ticking = false
     }
   }
