@@ -3,6 +3,7 @@ import { CommandError } from '../model/errors.ts'
 import type { KnownPortal, Portal } from '../model/portal.ts'
 import type { TokenKey, TokenState } from '../model/token.ts'
 import { parseWebhook, webhookCredential } from '../model/webhook.ts'
+import type { LentCredential } from './lent.ts'
 import { hintOf, stopped } from './tokens/reasons.ts'
 
 /** What finding a portal needs of a store. */
@@ -44,7 +45,7 @@ type Candidate = { readonly userId: string; readonly createdAt: number } & (
 
 /**
  * The credential for a wish: the oldest one of those that fit and work; a name without a portal is that of a domain for
- * which there is only a webhook. `undefined` when nothing is known under this name. Rejects with an `AuthError`
+ * which there is only a webhook; a lent one is to be proven before it is used. `undefined` when nothing is known under this name. Rejects with an `AuthError`
  * `PORTAL_SUSPENDED` or `TOKENS_DEAD` with the reason, or a `CommandError` `USER_UNKNOWN` or `APPLICATION_UNKNOWN`.
  */
 export async function chooseCredential(
@@ -56,7 +57,7 @@ export async function chooseCredential(
     readonly now: number
   },
   credentialFor: (portal: KnownPortal, key: TokenKey) => Credential,
-): Promise<Credential | undefined> {
+): Promise<Credential | LentCredential | undefined> {
   const { name, portal, wish } = asked
   const all = await candidates(store, portal, name)
   if (portal === undefined && all.length === 0) return undefined
@@ -88,7 +89,7 @@ async function lentCredential(
   { memberId, clientEndpoint }: KnownPortal,
   { application, as }: Wish,
   now: number,
-): Promise<Credential | undefined> {
+): Promise<LentCredential | undefined> {
   if (as === undefined) return undefined
   const whose = { memberId, userId: as, ...(application === undefined ? {} : { clientId: application }) }
   const found = await store.accessOf?.(whose, now)
@@ -99,6 +100,7 @@ async function lentCredential(
     domain: host,
     key: `${found.clientId} ${as} ${memberId} lent`,
     authorize: () => ({ base: pathname, params: { auth: found.accessToken } }),
+    saidToBe: { userId: as, accessToken: found.accessToken },
   }
 }
 

@@ -6,6 +6,7 @@ import { type KnownPortal, parseDomain } from '../model/portal.ts'
 import type { TokenKey } from '../model/token.ts'
 import { type Webhook, webhookCredential } from '../model/webhook.ts'
 import { createLanes, type LanesOptions, type LaneUse } from './lanes.ts'
+import { createLentTokens } from './lent.ts'
 import { chooseCredential, nobody, type PortalStore, suspension, type Wish } from './portal-credentials.ts'
 
 /** A portal as a command finds it: the lane to it, and the credential to use there. */
@@ -49,6 +50,7 @@ const SWEEP_MS = 30_000
 export function createPortals(options: PortalsOptions): Portals {
   const { defaultPortal, stored, now, onRenamed } = options
   const lanes = createLanes(options)
+  const lent = createLentTokens()
   const main =
     options.defaultCredential ?? (defaultPortal === undefined ? undefined : webhookCredential(defaultPortal))
   const cache = new Map<string, { readonly portal: Promise<Portal>; readonly until: number }>()
@@ -82,10 +84,14 @@ export function createPortals(options: PortalsOptions): Portals {
     const credential = await chooseCredential(store, { name, portal: known, wish, now: now() }, credentialFor)
     if (credential === undefined) throw isMain(asked) ? nobody(name, wish, true) : unknown(asked, main)
     const limit = known?.limit === undefined ? undefined : parseRequestLimit(known.limit)
-    return lanes.open(credential, {
+    const use = lanes.open(credential, {
       ...(limit === undefined ? {} : { limit }),
       onRenamed: (origin) => void moved(store, known, origin),
     })
+    if ('saidToBe' in credential && !(await lent.isHis(use, credential.saidToBe))) {
+      throw nobody(use.domain, wish, true)
+    }
+    return use
   }
 
   /** The same question from many commands at once is asked once; commands keep their order. */

@@ -125,6 +125,29 @@ it('lends the access token of a user without a pair to commands in that name, an
   expect(await ask({ portal: bench.memberId, method: 'profile' })).toMatchObject({ result: { ID: '1' } })
 })
 
+it('does nothing in the name of a user with a token of somebody else, whatever an event says', async () => {
+  const bench = await openEventBench()
+  const { token } = await bench.sandbox.app({ do: 'token', clientId: CLIENT_ID, userId: 2 })
+  const form = {
+    event: 'ONCRMDEALADD',
+    'data[FIELDS][ID]': '1',
+    ts: '1727018926',
+    // Who opens a page of the application knows its application token, and has a token of his own.
+    ...bench.auth({ 'auth[access_token]': token?.access_token ?? '', 'auth[user_id]': '3' }),
+  }
+  expect((await bench.post(form)).status).toBe(200)
+  const profiles = () => bench.sandbox.stats().commands.profile ?? 0
+  const before = profiles()
+  const body = JSON.stringify({ portal: bench.memberId, as: '3', method: 'crm.deal.add' })
+  await eventually(async () => {
+    const headers = { 'content-type': 'application/json' }
+    const answer = await fetch(`${bench.service.url}/v1/commands`, { method: 'POST', headers, body })
+    expect(await answer.json()).toMatchObject({ error: { code: 'USER_UNKNOWN' } })
+    expect(profiles()).toBe(before + 1)
+  })
+  expect(bench.sandbox.stats().commands['crm.deal.add']).toBeUndefined()
+})
+
 it('takes every kind of call that a portal makes, each under its own name', async () => {
   const bench = await openEventBench()
   const auth = bench.auth()

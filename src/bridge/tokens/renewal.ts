@@ -101,12 +101,16 @@ async function fromSpares(
   for (const spare of await store.spares(key)) {
     if (spare.refreshToken === undefined) continue
     try {
-      await keepGrant(parts, key, claim.epoch, await ask(spare.refreshToken))
+      const grant = await ask(spare.refreshToken)
+      // An event brought it, and said whose it was; nobody had proven that.
+      if (grant.userId !== undefined && key.userId !== '' && grant.userId !== key.userId)
+        throw strange('user')
+      await keepGrant(parts, key, claim.epoch, grant)
       await store.dropSpare(spare.id)
       parts.log('token.revived', { ...named(key), from: spare.source })
       return
     } catch (error) {
-      if (reasonOf(error)?.lost !== true) {
+      if (reasonOf(error)?.lost !== true && !isStrange(error)) {
         if (!(error instanceof NotStored))
           await store.release(key, { epoch: claim.epoch, pauseMs }).catch(() => {})
         throw notSent(error instanceof NotStored ? error.cause : error)
@@ -129,8 +133,17 @@ async function asker(
   return async (refreshToken) => {
     const grant = await server.refresh(application, refreshToken)
     if (grant.memberId === key.memberId) return grant
-    throw new RestError('WRONG_PORTAL', 'the authorization server gave tokens of another portal', 403)
+    throw strange('portal')
   }
+}
+
+function strange(whose: 'portal' | 'user'): RestError {
+  const code = `WRONG_${whose.toUpperCase()}`
+  return new RestError(code, `the authorization server gave tokens of another ${whose}`, 403)
+}
+
+function isStrange(error: unknown): boolean {
+  return error instanceof RestError && /^WRONG_(?:PORTAL|USER)$/.test(error.code)
 }
 
 /** The pair is given out, on our disk, and not in the store: it comes by the spool. */

@@ -132,6 +132,23 @@ for (const database of DATABASES.filter(({ name }) => /SQLite|PostgreSQL/.test(n
       expect(refreshes(shop)).toEqual({ ok: 1, invalid_grant: 2 })
     })
 
+    it('does not live on by a chain of another user, whatever the event said that brought it', async () => {
+      const shop = await open(database)
+      const stored = (await shop.queries.find(shop.key))!
+      const grant = async (userId: number) => {
+        const { token } = await shop.sandbox.app({ do: 'token', clientId: APPLICATION.clientId, userId })
+        return { accessToken: token!.access_token, refreshToken: token!.refresh_token }
+      }
+      const [own, strange] = [await grant(1), await grant(2)]
+      await keepSpare(shop.store.db, shop.secrets, shop.key, { source: 'event', pair: own, now: 2 })
+      await keepSpare(shop.store.db, shop.secrets, shop.key, { source: 'orphan', pair: strange, now: 3 })
+      await shop.queries.save(shop.key, { ...stored, refreshToken: 'lost' }, Date.now())
+      shop.sandbox.advance(2 * HOUR_MS)
+      const b24 = client(shop.keeper().credentialFor(shop.portal, shop.key))
+      expect(await b24.call('profile')).toMatchObject({ ID: '1' })
+      expect(await shop.queries.spares(shop.key)).toEqual([])
+    })
+
     it('tries the old token once more when an answer was lost, and then gives the reason', async () => {
       const shop = await open(database)
       shop.sandbox.advance(2 * HOUR_MS)
