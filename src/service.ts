@@ -21,6 +21,7 @@ import {
   openPortals,
   type ServiceOptions,
 } from './service/foundation.ts'
+import { createErrorPart } from './service/offline.ts'
 import { createOutboxPart, type OutboxStats } from './service/outbox.ts'
 import { createPlacements } from './service/pages.ts'
 import { createSubscriptions, readSubscriptions } from './service/subscriptions.ts'
@@ -107,7 +108,9 @@ async function start(
     ...outboxReading(outbox.stats()),
   }))
 
-  const subscriptions = createSubscriptions(base, document)
+  const subscriptions = createSubscriptions(base, document, (memberId, clientId) =>
+    events.offline.handlersChanged(memberId, clientId),
+  )
   const installs = openInstalls(base, (memberId) => {
     events.forget(memberId)
     subscriptions.changed(memberId)
@@ -131,6 +134,7 @@ async function start(
     placements: createPlacements(base, installs),
     ...(config.events.enabled ? { events: { ...config.events, intake: events.intake } } : {}),
     deadLetters: dead.letters ?? 'queue',
+    offlineErrors: createErrorPart(base, events.offline),
     health: () =>
       readiness({ broker, draining, serving: consumer !== undefined, storeTrouble: remembering.trouble() }),
     metrics,

@@ -4,6 +4,7 @@ import type { AddressInfo } from 'node:net'
 import Fastify, { type FastifyInstance, type FastifyReply, type FastifyRequest } from 'fastify'
 import { createNativeContract } from '../bridge/contracts/native.ts'
 import type { DeadLetters } from '../bridge/dead/letters.ts'
+import type { OfflineErrors } from '../bridge/events/offline/errors.ts'
 import type { Installs } from '../bridge/installs/installs.ts'
 import { ConfigError } from '../model/errors.ts'
 import { maskSecrets } from '../model/webhook.ts'
@@ -16,6 +17,7 @@ import { addHealthRoutes, type HealthReport, PROBES } from './health.ts'
 import { addInstallRoute } from './install.ts'
 import type { Metrics } from './metrics.ts'
 import { addOauthRoutes } from './oauth.ts'
+import { addOfflineRoutes } from './offline.ts'
 import { addPlacementRoutes, type PlacementRoutes } from './placements.ts'
 import { problemOf, refusal } from './problems.ts'
 import { createRuns } from './runs.ts'
@@ -41,6 +43,8 @@ export interface HttpServerOptions {
   readonly commands: CommandDoor
   /** What was set aside, `queue` where it stays in its queue; without it there are no such routes. */
   readonly deadLetters?: DeadLetters | 'queue'
+  /** Offline events that no broker took; without it there are no such routes. */
+  readonly offlineErrors?: OfflineErrors
   /** How applications come to portals; without it there are no such routes. */
   readonly installs?: Installs
   /** What portals post when something happened; without it there is no such route. */
@@ -170,6 +174,7 @@ function buildServer(options: HttpServerOptions, { isClosing, over }: Closing): 
   const { deadLetters } = options
   if (deadLetters !== undefined)
     addDeadRoutes(server, { letters: deadLetters === 'queue' ? undefined : deadLetters, guard })
+  if (options.offlineErrors !== undefined) addOfflineRoutes(server, { errors: options.offlineErrors, guard })
   addCommandRoutes(server, {
     door: commands,
     runs: createRuns({

@@ -1,3 +1,4 @@
+import { createOfflineErrors, type OfflineErrors } from '../bridge/events/offline/errors.ts'
 import type { PumpParts } from '../bridge/events/offline/pump.ts'
 import { createOfflinePumps, type OfflinePumps } from '../bridge/events/offline/pumps.ts'
 import type { EventOutlet } from '../bridge/events/outlet.ts'
@@ -32,4 +33,13 @@ export function createOfflinePart(
   })
   closing.push(() => pumps.close())
   return pumps
+}
+
+/** What portals hide because no broker took it; what is released the pumps of this process fetch at once. */
+export function createErrorPart(
+  { config, store, portals }: Foundation,
+  pumps: Pick<OfflinePumps, 'nudge'>,
+): OfflineErrors {
+  const { limit } = config.events.offline
+  return createOfflineErrors({ portals, store: offlineQueries(store), limit, onReleased: pumps.nudge })
 }

@@ -28,12 +28,17 @@ export async function readSubscriptions({
 }
 
 /** Keeps subscriptions as they were applied last: at start, and after installations. Does nothing before `start`. */
-export function createSubscriptions(base: Foundation, document: SubscriptionDocument | undefined): Rebinder {
+export function createSubscriptions(
+  base: Foundation,
+  document: SubscriptionDocument | undefined,
+  onOfflineChanged: (memberId: string, clientId: string) => void,
+): Rebinder {
   const { portals, store, secrets, config, log, now, newId, closing } = base
   const rebinder = createRebinder({
     portals,
     store: subscriptionRecords(store, newId),
     sign: secrets.fingerprint,
+    onOfflineChanged,
     now,
     // A process that stops need not wait for a later try.
     sleep: (ms) => sleep(ms, undefined, { ref: false }),

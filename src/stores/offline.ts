@@ -1,6 +1,7 @@
 import * as leases from './queries/leases.ts'
 import type { Pump, Source } from './queries/offline-pumps.ts'
 import * as pumps from './queries/offline-pumps.ts'
+import { findPortal } from './queries/portals.ts'
 import type { Store } from './store.ts'
 
 /** The store as `bridge/events/offline` wants it. */
@@ -14,6 +15,9 @@ export function offlineQueries({ db, features }: Store) {
       release: (lease: Parameters<typeof leases.releaseLease>[1]) => leases.releaseLease(db, lease),
     },
     pumps: (source: Parameters<typeof pumps.findPumps>[1]) => pumps.findPumps(db, source),
+    list: (page: Parameters<typeof pumps.listPumps>[1]) => pumps.listPumps(db, page),
+    due: (queue: Parameters<typeof pumps.duePump>[1]) => pumps.duePump(db, queue),
+    findPortal: (name: string) => findPortal(db, name),
     count: () => pumps.countPumps(db),
     claimDue: (now: number, limit: number, holdMs: number) => pumps.claimDuePumps(db, { now, limit, holdMs }),
     save: (pump: Pump) => pumps.savePump(db, pump),

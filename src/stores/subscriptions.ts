@@ -1,5 +1,6 @@
 import { listApplications, listInstallations } from './queries/applications.ts'
 import { releaseLease, takeLease } from './queries/leases.ts'
+import { noteSeen } from './queries/offline-pumps.ts'
 import { findPortal } from './queries/portals.ts'
 import { type AppliedRow, findApplied, listInstalled, saveApplied } from './queries/subscriptions.ts'
 import { listTokens } from './queries/tokens.ts'
@@ -20,6 +21,7 @@ export function subscriptionRecords({ db }: Pick<Store, 'db'>, newId: () => stri
     findApplied: (memberId: string, clientId: string): Promise<AppliedRow | undefined> =>
       findApplied(db, memberId, clientId),
     saveApplied: (applied: AppliedRow) => saveApplied(db, applied),
+    offlineChanged: (memberId: string, clientId: string) => noteSeen(db, { memberId, clientId }, 0),
     async claim(name: string) {
       const lease = await takeLease(db, { name, owner: newId(), ttlMs: LEASE_MS })
       return lease === undefined ? undefined : () => releaseLease(db, lease)

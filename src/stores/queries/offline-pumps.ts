@@ -23,16 +23,36 @@ type Row = Pick<
   'member_id' | 'client_id' | 'connector' | 'scheme' | 'scheme_until' | 'due_at' | 'idle_polls' | 'trouble'
 >
 
-/** The queues of an application on a portal. */
-export async function findPumps(db: Kysely<StoreTables>, { memberId, clientId }: Source): Promise<Pump[]> {
-  const rows = await db
-    .selectFrom('offline_pumps')
-    .selectAll()
-    .where('member_id', '=', memberId)
-    .where('client_id', '=', clientId)
-    .orderBy('connector')
-    .execute()
+/** The queues of an application on a portal, or of all its applications. */
+export async function findPumps(
+  db: Kysely<StoreTables>,
+  { memberId, clientId }: Pick<Source, 'memberId'> & { readonly clientId?: string | undefined },
+): Promise<Pump[]> {
+  const ofPortal = db.selectFrom('offline_pumps').selectAll().where('member_id', '=', memberId)
+  const wanted = clientId === undefined ? ofPortal : ofPortal.where('client_id', '=', clientId)
+  const rows = await wanted.orderBy('client_id').orderBy('connector').execute()
   return rows.map(pumpOf)
+}
+
+/** A page of all queues, or of those of a portal, and where the next one begins. */
+export async function listPumps(
+  db: Kysely<StoreTables>,
+  { memberId, after, limit }: { readonly memberId?: string; readonly after?: string; readonly limit: number },
+): Promise<{ readonly pumps: Pump[]; readonly next?: string }> {
+  let query = db.selectFrom('offline_pumps').selectAll()
+  if (memberId !== undefined) query = query.where('member_id', '=', memberId)
+  if (after !== undefined) query = query.where('id', '>', after)
+  const rows = await query.orderBy('id').limit(limit).execute()
+  const next = rows.length === limit ? rows.at(-1)?.id : undefined
+  return { pumps: rows.map(pumpOf), ...(next === undefined ? {} : { next }) }
+}
+
+/** A queue is to be looked into at once. */
+export async function duePump(
+  db: Kysely<StoreTables>,
+  queue: Source & { readonly connector: string },
+): Promise<void> {
+  await db.updateTable('offline_pumps').set({ due_at: 0 }).where('id', '=', pumpId(queue)).execute()
 }
 
 /** How many queues there are, and how many of them cannot be drained. */

@@ -1,8 +1,6 @@
 import { BridgeError } from '../../../model/errors.ts'
 import { findConnectors } from './handlers.ts'
-import { findHidden, type HiddenEvents, releaseHidden } from './hidden.ts'
 import { type PumpParts, visit } from './pump.ts'
-import type { OfflineQueueKey } from './row.ts'
 import { nextPollMs, type PollTimes } from './schedule.ts'
 import type { OfflinePump, OfflineSource, OfflineStore } from './store.ts'
 import { beginTenure, LEASE_MS } from './tenure.ts'
@@ -42,10 +40,6 @@ export interface OfflinePumps {
   nudge(memberId: string, clientId: string | undefined): void
   /** The handlers of an application were changed: they are looked at now. As `nudge`. */
   handlersChanged(memberId: string, clientId: string): void
-  /** What is hidden in the queues of a portal, because no broker took it. Rejects when the portal cannot be asked. */
-  errors(memberId: string): Promise<readonly HiddenEvents[]>
-  /** Offers what is hidden in a queue to the broker again, a page of it, and gives how much that is. Rejects as `errors`. */
-  release(queue: OfflineQueueKey): Promise<number>
   stats(): OfflineStats
   /** Stops: what was read is published and cleared, rights are given back. Twice is harmless. */
   close(): Promise<void>
@@ -60,6 +54,8 @@ const POLLS_A_TICK = 20
 const BUSY_MS = 2000
 const BUSY_TRIES = 15
 const HANDLERS_TICK_MS = 20_000
+/** Before handlers that could not be asked for are asked for again. */
+const UNSEEN_MS = 3_600_000
 
 /** Who called. */
 type Nudge = Pick<OfflineSource, 'memberId'> & { readonly clientId: string | undefined }
@@ -183,7 +179,9 @@ export function createOfflinePumps(options: OfflinePumpsOptions): OfflinePumps {
       for (const pump of await store.pumps(source)) if (pump.dueAt <= now()) begin(pump, false)
     } catch (error) {
       if (!(error instanceof BridgeError)) throw error
-      if (!stopping.signal.aborted) log('offline.unseen', { ...source, code: error.code })
+      if (stopping.signal.aborted) return
+      log('offline.unseen', { ...source, code: error.code })
+      await store.see(source, now() - handlersMs + Math.min(UNSEEN_MS, handlersMs))
     }
   }
 
@@ -259,19 +257,6 @@ export function createOfflinePumps(options: OfflinePumpsOptions): OfflinePumps {
       if (timers.length === 0 || stopping.signal.aborted) return
       const source = { memberId, clientId }
       track(store.unsee(source).then(() => lookAtHandlers(source)))
-    },
-    async errors(memberId) {
-      const found: HiddenEvents[] = []
-      for (const pump of await store.pumps({ memberId })) {
-        const hidden = await findHidden(options.portals, pump)
-        if (hidden.total > 0) found.push(hidden)
-      }
-      return found
-    },
-    async release(queue) {
-      const count = await releaseHidden(options.portals, queue, options.limit)
-      if (count > 0) nudge(queue.memberId, queue.clientId)
-      return count
     },
     stats: () => ({
       queues: counted.all,

@@ -16,6 +16,8 @@ import { wantedOf } from './wanted.ts'
 export interface ApplyParts extends ClientParts {
   readonly store: SubscriptionStore
   readonly sign: Sign
+  /** Offline handlers of an application on a portal were changed, and the store knows it. */
+  readonly onOfflineChanged?: (memberId: string, clientId: string) => void
   readonly now: () => number
   readonly sleep: (ms: number) => Promise<void>
 }
@@ -111,6 +113,10 @@ async function carryOut(
   if (dryRun) return actions.map((action) => reportOf(action, 'planned'))
 
   const failed = await call(client, actions)
+  if (actions.some(({ kind, calls }) => kind === 'offline' && calls.length > 0)) {
+    await store.offlineChanged(memberId, clientId)
+    parts.onOfflineChanged?.(memberId, clientId)
+  }
   // What could not be asked for may still be there.
   const unseen = Object.entries(remembered).filter(([id]) => refused.has(LIST_OF[kindOf(id)]))
   await keep({

@@ -29,6 +29,8 @@ export interface SubscriptionStore {
   ): Promise<readonly string[]>
   findApplied(memberId: string, clientId: string): Promise<AppliedSubscriptions | undefined>
   saveApplied(applied: AppliedSubscriptions): Promise<void>
+  /** Offline handlers were bound or unbound: whoever drains their queues, in whatever process, is to look at them. */
+  offlineChanged(memberId: string, clientId: string): Promise<void>
   /** The right to be the only process at it; gives it back. `undefined` while another has it. */
   claim(name: string): Promise<(() => Promise<void>) | undefined>
 }
