@@ -1,9 +1,15 @@
-import { type CommandConsumer, type ConsumeSettings, consumeCommands } from '../bridge/commands/consume.ts'
+import {
+  type CommandConsumer,
+  type ConsumeSettings,
+  consumeCommands,
+  type SettledReport,
+} from '../bridge/commands/consume.ts'
 import type { Ledger } from '../bridge/commands/ledger.ts'
 import type { ChosenContract } from '../bridge/contracts/select.ts'
 import type { Broker } from '../brokers/broker.ts'
 import type { Logger } from '../log.ts'
 import { pruneLedger } from '../stores/queries/ledger.ts'
+import { addFacts, type SpanFacts } from '../util/tracing.ts'
 import { serveWithAside } from './aside.ts'
 import { sealForQueue } from './dead-letters.ts'
 import type { Foundation } from './foundation.ts'
@@ -23,6 +29,7 @@ export async function serveCommands(
     broker,
     portals,
     ledger,
+    shared: store.features.shared,
     now,
     newId,
     queue: chosen.commandQueue,
@@ -38,6 +45,7 @@ export async function serveCommands(
     quietMs: config.quietMs,
     onSettled(report) {
       metrics.settled(report)
+      addFacts(settledFacts(report))
       logger.info(report, 'command.settled')
     },
     log(event, fields) {
@@ -54,6 +62,19 @@ export async function serveCommands(
   ]
   closing.push(async () => timers.forEach(clearInterval))
   return consumer
+}
+
+/** What became of a command, for its span. */
+function settledFacts(report: SettledReport): SpanFacts {
+  return {
+    'b24.outcome': report.outcome,
+    'b24.portal': report.portal,
+    'b24.action': report.action,
+    'b24.method': report.method,
+    'b24.attempts': report.attempts,
+    'b24.replayed': report.replayed || undefined,
+    'error.type': report.code,
+  }
 }
 
 /** After a reconnection the contract looks again at what exists; an operator may have changed it. */

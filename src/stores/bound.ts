@@ -114,10 +114,10 @@ export function ledgerQueries({ db }: Store) {
     trouble: (): string | undefined => trouble,
     store: {
       find: (keys: readonly string[]) => watch(ledger.findLedgerEntries(db, keys)),
-      started: async (rows: Parameters<typeof ledger.markStarted>[1]) =>
-        void (await watch(ledger.markStarted(db, rows))),
+      started: (rows: Parameters<typeof ledger.markStarted>[1]) => watch(ledger.markStarted(db, rows)),
       done: (rows: Parameters<typeof ledger.markDone>[1]) => watch(ledger.markDone(db, rows)),
-      again: (keys: readonly string[], startedAt: number) => watch(ledger.markAgain(db, keys, startedAt)),
+      again: (key: string, since: number, startedAt: number) =>
+        watch(ledger.markAgain(db, key, { since, startedAt })),
       forget: (keys: readonly string[]) => watch(ledger.forget(db, keys)),
     },
   }

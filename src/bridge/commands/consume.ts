@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Address, Broker, Consumer, Delivery, Message } from '../../brokers/broker.ts'
 import type { Command } from '../../model/command.ts'
-import { BridgeError } from '../../model/errors.ts'
+import { BridgeError, BrokerError } from '../../model/errors.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Contract } from '../contracts/contract.ts'
 import type { Portal, Portals } from '../portals.ts'
@@ -10,7 +10,7 @@ import { type Aside, ageOf, originalMessage } from './aside.ts'
 import { type ExecuteSettings, execute } from './execute.ts'
 import { HeldByPortal } from './held.ts'
 import { createInHand, type InHand } from './in-hand.ts'
-import { type KeptReply, type Ledger, LedgerEntry, requestHash } from './ledger.ts'
+import { type KeptReply, type Ledger, LedgerEntry, type Recalled, requestHash } from './ledger.ts'
 import { keepDead, publishReply } from './reply.ts'
 import { reportOf, type SettledReport } from './report.ts'
 import { isReadCommand, type RunOptions, rejected, tooLargeToReply } from './run.ts'
@@ -41,6 +41,8 @@ export interface ConsumeSettings {
   readonly quietMs?: number
   /** Where commands go that cannot be carried out now; without it they are held here. */
   readonly aside?: Aside
+  /** Other processes write the same ledger. */
+  readonly shared?: boolean
   /** Looks at messages that processes may have died of. */
   readonly suspects?: Suspects
   /** A reply with a larger body is replaced by an error; no bound unless set. */
@@ -283,7 +285,8 @@ class QueueServer implements CommandConsumer {
     failed: Outcome | undefined,
     entry: LedgerEntry | undefined,
   ): Promise<Report | undefined> {
-    const replayed = entry === undefined ? undefined : await entry.recall()
+    const replayed = await this.#recall(delivery, entry)
+    if (replayed === 'aside') return undefined
     if (replayed?.reply !== undefined) {
       // Where the asker is now, not where it was: it may have been restarted with a new reply queue.
       const again = { ...replayed.reply, address: this.#addressFor(delivery.message, command) }
@@ -318,6 +321,24 @@ class QueueServer implements CommandConsumer {
     )
     if (outcome === 'aside') return undefined
     return this.#settle(delivery, command, outcome, { entry, portal, replayed: outcome === known })
+  }
+
+  /**
+   * What the ledger knows of the command. On a store of many processes one that was begun may be under way in another
+   * one, which has lost its connection to the broker but not to the portal: it is left alone for the quiet period, so
+   * that nobody says "unknown" beside somebody who says "done".
+   */
+  async #recall(delivery: Delivery, entry: LedgerEntry | undefined): Promise<Recalled | 'aside' | undefined> {
+    const { shared = false, now, aside, quietMs = QUIET_MS } = this.#settings
+    for (;;) {
+      const known = await entry?.recall()
+      const waitMs = known?.since === undefined || !shared ? 0 : known.since + quietMs - now()
+      if (waitMs <= 0) return known
+      if ((await aside?.park(delivery, waitMs)) === true) return 'aside'
+      await sleep(waitMs, undefined, { signal: this.#stop.signal }).catch(() => {
+        throw new BrokerError('BROKER_CLOSED', 'Handed back before its end was known')
+      })
+    }
   }
 
   /** Where the reply of this command goes. */

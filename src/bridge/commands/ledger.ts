@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
 import type { Address, HeaderValue, Message } from '../../brokers/broker.ts'
+import { CommandError } from '../../model/errors.ts'
 import type { Failure, Outcome } from '../../model/outcome.ts'
 import { gather } from '../../util/gather.ts'
 
@@ -16,9 +17,10 @@ export interface LedgerRecord {
 /** The store behind the ledger; each function takes many rows at once. */
 export interface LedgerStore {
   find(keys: readonly string[]): Promise<ReadonlyMap<string, LedgerRecord>>
+  /** Gives the keys that were new; what stands there already stays as it is. */
   started(
     rows: readonly { readonly key: string; readonly requestHash: string; readonly startedAt: number }[],
-  ): Promise<void>
+  ): Promise<ReadonlySet<string>>
   done(
     rows: readonly {
       readonly key: string
@@ -29,8 +31,8 @@ export interface LedgerStore {
     }[],
   ): Promise<void>
   forget(keys: readonly string[]): Promise<void>
-  /** It is begun once more: `startedAt` of those that are `started` becomes this moment. */
-  again(keys: readonly string[], startedAt: number): Promise<void>
+  /** It is begun once more, when it is `started` since that moment still; false otherwise. */
+  again(key: string, since: number, startedAt: number): Promise<boolean>
 }
 
 /**
@@ -40,9 +42,10 @@ export interface LedgerStore {
  */
 export interface Ledger {
   find(key: string): Promise<LedgerRecord | undefined>
-  started(key: string, requestHash: string): Promise<void>
-  /** A write in doubt is sent once more. */
-  again(key: string): Promise<void>
+  /** Gives the moment under which it is begun now, or `undefined` when it was begun before: somebody else may be at it. */
+  started(key: string, requestHash: string): Promise<number | undefined>
+  /** A write in doubt, begun at `since`, is sent once more; gives what `started` gives. */
+  again(key: string, since: number): Promise<number | undefined>
   done(key: string, requestHash: string, reply: KeptReply): Promise<void>
   /** The command surely did not run: if it comes again, it is new. */
   forget(key: string): Promise<void>
@@ -60,8 +63,8 @@ export function createLedger(store: LedgerStore, now: () => number): Ledger {
     return keys.map((key) => found.get(key))
   })
   const started = gather(async (rows: Parameters<LedgerStore['started']>[0]) => {
-    await store.started(rows)
-    return rows.map(() => undefined)
+    const fresh = await store.started(rows)
+    return rows.map(({ key, startedAt }) => (fresh.has(key) ? startedAt : undefined))
   })
   const done = gather(async (rows: Parameters<LedgerStore['done']>[0]) => {
     await store.done(rows)
@@ -73,7 +76,11 @@ export function createLedger(store: LedgerStore, now: () => number): Ledger {
   })
   return {
     find,
-    again: (key) => store.again([key], now()),
+    async again(key, since) {
+      // Never the same moment as before, by which two that look at once would both be the first.
+      const at = Math.max(now(), since + 1)
+      return (await store.again(key, since, at)) ? at : undefined
+    },
     started: (key, requestHash) => started({ key, requestHash, startedAt: now() }),
     done: (key, requestHash, reply) => {
       const at = now()
@@ -84,7 +91,7 @@ export function createLedger(store: LedgerStore, now: () => number): Ledger {
 }
 
 /** What the ledger knows of a command: a reply to send again, or an outcome. */
-interface Recalled {
+export interface Recalled {
   readonly reply?: KeptReply
   readonly outcome?: Outcome
   /** It was begun at this moment, and nobody has seen its end. */
@@ -98,6 +105,8 @@ export class LedgerEntry {
   readonly #ledger: Ledger
   /** `started` was written, so an end must be. */
   begun = false
+  /** The moment under which it is begun. */
+  #since = 0
 
   constructor(ledger: Ledger, key: string, hash: string) {
     this.#ledger = ledger
@@ -118,17 +127,23 @@ export class LedgerEntry {
     if (reply !== undefined) return { reply }
     const failure = record.state === 'done' ? NOT_KEPT : CUT_SHORT
     const outcome = { kind: 'unknown', status: 504, attempts: 1, failure } as const
+    this.#since = record.startedAt
     return record.state === 'done' ? { outcome } : { outcome, since: record.startedAt }
   }
 
+  /** Rejects with a `CommandError` `BEGUN_ELSEWHERE` when somebody else was faster: it must not be sent. */
   readonly started = async (): Promise<void> => {
-    await this.#ledger.started(this.key, this.hash)
-    this.begun = true
+    this.#begin(await this.#ledger.started(this.key, this.hash))
   }
 
-  /** It is about to be sent once more, after it was looked up or because the portal tells repetitions. */
+  /** It is about to be sent once more, after it was looked up or because the portal tells repetitions. As `started`. */
   async again(): Promise<void> {
-    await this.#ledger.again(this.key)
+    this.#begin(await this.#ledger.again(this.key, this.#since))
+  }
+
+  #begin(at: number | undefined): void {
+    if (at === undefined) throw new CommandError('BEGUN_ELSEWHERE', 'Another process has begun this command')
+    this.#since = at
     this.begun = true
   }
 

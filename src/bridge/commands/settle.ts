@@ -19,7 +19,7 @@ export type Settlement =
  * | unknown | reply; with `keepUnknown` reply-and-keep |
  * | could not be parsed | reply-and-keep |
  * | withdrawn unsent: we shut down | requeue |
- * | withdrawn unsent: the store or the broker is away | requeue, after a pause |
+ * | withdrawn unsent: the store or the broker is away, or another process has begun it | requeue, after a pause |
  * | the program itself failed | kept among the dead letters with the stack in the log, no reply |
  */
 export function settlement(
@@ -29,18 +29,12 @@ export function settlement(
 ): Settlement {
   if (!parsed) return 'reply-and-keep'
   const code = outcome.failure?.code
-  if (outcome.attempts === 0 && code !== undefined && WITHDRAWN.has(code)) return 'requeue'
+  if (outcome.attempts === 0 && code !== undefined && (WITHDRAWN.has(code) || isOurTrouble(outcome)))
+    return 'requeue'
   return outcome.kind === 'unknown' && keepUnknown ? 'reply-and-keep' : 'reply'
 }
 
-const WITHDRAWN = new Set([
-  'ABORTED',
-  'CLIENT_CLOSED',
-  'STORE_FAILED',
-  'STORE_BUSY',
-  'STORE_CLOSED',
-  'BROKER_CLOSED',
-])
+const WITHDRAWN = new Set(['ABORTED', 'CLIENT_CLOSED', 'BROKER_CLOSED'])
 
 /** What becomes of a reply that the broker did not take. */
 export type ReplyTrouble =
@@ -63,9 +57,9 @@ export function replyTrouble(error: unknown): ReplyTrouble {
   return 'again'
 }
 
-/** True when the command was withdrawn because something of ours is away; a pause is due before it comes again. */
-export function isOurTrouble(outcome: Outcome): boolean {
-  return outcome.failure?.code.startsWith('STORE_') === true
+/** True when it was withdrawn for something of ours that takes a while: a pause is due before it comes again. */
+export function isOurTrouble({ failure }: Outcome): boolean {
+  return failure?.code === 'BEGUN_ELSEWHERE' || failure?.code.startsWith('STORE_') === true
 }
 
 /** True for an error that is not one of ours: a fault in the program, which the same message would meet again. */

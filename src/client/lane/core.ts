@@ -199,13 +199,21 @@ export class LaneCore {
     this.#putBack(request, again)
   }
 
-  /** Work that was picked but not sent after all (its sender could not write its ledger): it ends with this error. */
-  withdrawn(request: LaneRequest, error: BridgeError): void {
-    this.#inFlight--
-    for (const item of request.items) {
+  /**
+   * Work that was picked but must not be sent after all (its sender could not write its ledger, or another process has
+   * begun it): it ends with its error. Gives what is left of the request, or `undefined` when nothing is.
+   */
+  withdrawn(request: LaneRequest, refused: ReadonlyMap<Waiting, BridgeError>): LaneRequest | undefined {
+    if (refused.size === 0) return request
+    for (const [item, error] of refused) {
       this.#end(item, error)
       this.#room.ended(item)
     }
+    const items = request.items.filter((item) => !refused.has(item))
+    if (items.length > 0)
+      return { ...request, items, calls: request.calls.filter(({ item }) => !refused.has(item)) }
+    this.#inFlight--
+    return undefined
   }
 
   /** Ends waiting work whose time is over. Gives milliseconds until the next look is due, or `undefined`. */

@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Credential } from '../../model/credential.ts'
-import { BridgeError, CommandError, StoreError, TransportError } from '../../model/errors.ts'
+import { BridgeError, CommandError, TransportError } from '../../model/errors.ts'
 import { type RequestLimit, STANDARD_LIMIT } from '../../model/limits.ts'
 import type { HttpAnswer, Transport } from '../transport.ts'
 import { announce } from './announce.ts'
@@ -230,15 +230,9 @@ class RunningLane implements Lane {
     })
   }
 
-  async #run(request: LaneRequest): Promise<void> {
-    try {
-      await announce(request)
-    } catch (error) {
-      const wrapped =
-        error instanceof BridgeError ? error : new StoreError('STORE_FAILED', String(error), { cause: error })
-      this.#core.withdrawn(request, wrapped)
-      return
-    }
+  async #run(planned: LaneRequest): Promise<void> {
+    const request = this.#core.withdrawn(planned, await announce(planned))
+    if (request === undefined) return
     const startedAt = this.#now()
     let status = 0
     let failure: BridgeError | undefined

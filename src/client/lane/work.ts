@@ -35,7 +35,7 @@ export interface Work {
   readonly options?: CallOptions
   /**
    * Runs once, before the first byte of a request with this work leaves; the request waits for it. When it rejects,
-   * nothing is sent and every call of the request ends with that error.
+   * every call of this work ends with that error, unsent; the rest of the request goes on.
    */
   readonly beforeSend?: () => Promise<void> | void
 }

@@ -75,20 +75,20 @@ export async function markStarted(
   return new Set([...fresh].map((key) => given.get(key)!.key))
 }
 
-/** Those that are `started` are begun once more at this moment. */
+/** A command that was `started` at `since` is begun once more. False when somebody else has done so, or it has ended. */
 export async function markAgain(
   db: Kysely<StoreTables>,
-  keys: readonly string[],
-  startedAt: number,
-): Promise<void> {
-  for (const some of chunksOf(keys, KEYS_A_STATEMENT)) {
-    await db
-      .updateTable('ledger')
-      .set({ started_at: startedAt })
-      .where('key', 'in', some.map(storedKey))
-      .where('state', '=', 'started')
-      .execute()
-  }
+  key: string,
+  { since, startedAt }: { readonly since: number; readonly startedAt: number },
+): Promise<boolean> {
+  const result = await db
+    .updateTable('ledger')
+    .set({ started_at: startedAt })
+    .where('key', '=', storedKey(key))
+    .where('state', '=', 'started')
+    .where('started_at', '=', since)
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
 }
 
 /** Writes how commands ended, whether or not their start had been written. The same key twice in one list: the last counts. */

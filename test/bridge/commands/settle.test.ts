@@ -16,6 +16,8 @@ it.each([
   ['unknown', 'CONNECTION_LOST', 1, true, true, 'reply-and-keep'],
   ['failed', 'BODY_NOT_JSON', 0, false, false, 'reply-and-keep'],
   ['failed', 'CLIENT_CLOSED', 0, true, true, 'requeue'],
+  ['failed', 'STORE_UNAVAILABLE', 0, true, true, 'requeue'],
+  ['failed', 'BEGUN_ELSEWHERE', 0, true, true, 'requeue'],
   ['unknown', 'CLIENT_CLOSED', 1, true, true, 'reply-and-keep'],
 ] as const)(
   'settles %s (%s, %d attempts, parsed: %s, keep: %s): %s',

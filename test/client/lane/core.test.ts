@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { LaneCore } from '../../../src/client/lane/core.ts'
 import type { LaneRequest } from '../../../src/client/lane/exchange.ts'
 import type { CallSettled } from '../../../src/client/lane/work.ts'
-import { RestError, TransportError } from '../../../src/model/errors.ts'
+import { CommandError, RestError, TransportError } from '../../../src/model/errors.ts'
 import { parseWebhook, webhookCredential } from '../../../src/model/webhook.ts'
 
 /** A lane under a clock that stands still unless told otherwise. */
@@ -39,6 +39,28 @@ const unsent = new TransportError('CONNECT_FAILED', 'nothing listens', { sent: f
 const lost = new TransportError('CONNECTION_LOST', 'cut', { sent: 'maybe' })
 
 describe('the lane core', () => {
+  it('sends the rest of a request when some of its work must not leave, and nothing when all of it', () => {
+    const core = laneCore()
+    const ended: string[] = []
+    const codes = (settled: readonly CallSettled[]): string => settled.map(({ error }) => error?.code).join()
+    const add = (name: string): void => {
+      core.add({ calls: [{ method: 'crm.deal.update', params: {} }] }, 0, (settled) =>
+        ended.push(`${name} ${codes(settled)}`),
+      )
+    }
+    const taken = new CommandError('BEGUN_ELSEWHERE', '')
+    for (const name of ['first', 'second']) add(name)
+    const planned = send(core, 0)
+    const [first] = planned.items
+    const request = core.withdrawn(planned, new Map([[first!, taken]]))
+    expect(ended).toEqual(['first BEGUN_ELSEWHERE'])
+    expect(request?.calls).toHaveLength(1)
+    expect(core.stats(0).inFlight).toBe(1)
+    expect(core.withdrawn(request!, new Map([[request!.items[0]!, taken]]))).toBeUndefined()
+    expect(ended).toEqual(['first BEGUN_ELSEWHERE', 'second BEGUN_ELSEWHERE'])
+    expect(core.stats(0).inFlight).toBe(0)
+  })
+
   it('keeps the order of a key although a call with a bad name comes in between', () => {
     const core = laneCore()
     const ended: string[] = []
