@@ -37,7 +37,6 @@ describe.skipIf(skip)(`bridges that are killed${note}`, () => {
       name: 'kill before arrival',
       bridges: 2,
       mix: [{ weight: 1, kind: 'marked' }],
-      env: { BRIDGE_QUIET_PERIOD: '4' },
     })
     for (let round = 0; round < sized(3, 20); round++) {
       // The request arrives long after its sender has died, and after the next process has its commands.

@@ -4,6 +4,7 @@ import { eventually } from '../conformance/broker.ts'
 import { note, skip } from './support/engines.ts'
 import { sized } from './support/profile.ts'
 import { openRig } from './support/rig.ts'
+import { wrongClock } from './support/wrong-clock.ts'
 
 const KINDS = ['reset', 'reset-after', 'status', 'html', 'truncate', 'slow', 'hang'] as const
 const LIMIT = { capacity: 20, drainPerSecond: 20 }
@@ -36,7 +37,7 @@ describe.skipIf(skip)(`bridges whose portals are in trouble${note}`, () => {
       bridges: 2,
       portals: 4,
       limit: LIMIT,
-      env: { BRIDGE_PORTAL_WAIT: '60' },
+      env: { BRIDGE_PORTAL_WAIT: '5' },
     })
     const [moving = '', stopping = ''] = rig.portals
     rig.load.start(100)
@@ -44,13 +45,16 @@ describe.skipIf(skip)(`bridges whose portals are in trouble${note}`, () => {
     const fresh = moving.replace('127.0.', '127.9.')
     rig.sandbox.rename(fresh, moving)
     rig.injected('portal renamed')
+    // Commands to this one are refused for as long as the test runs: a suspended portal is asked again after ten minutes.
     rig.sandbox.change({ stopped: true }, stopping)
     rig.injected('portal suspended')
     await sleep(3000)
-    rig.sandbox.change({ stopped: false }, stopping)
-    await sleep(1000)
     await rig.load.stop()
-    await rig.account()
+    const { failed, done } = await rig.account()
+    expect(failed).toBeGreaterThan(0)
+    for (const { key, portal } of rig.load.sent.values())
+      if (portal !== stopping) expect(rig.repliesTo(key), key).toMatchObject([{ outcome: 'done' }])
+    expect(done).toBeGreaterThan(failed)
     expect(rig.fleet.logged('portal.renamed').length).toBeGreaterThan(0)
   })
 
@@ -69,6 +73,39 @@ describe.skipIf(skip)(`bridges whose portals are in trouble${note}`, () => {
     await rig.load.stop()
     const account = await rig.account({ overLimit: true })
     expect(account.failed + account.unknown).toBe(0)
+  })
+
+  it('a method that has used up its operating time waits alone, until the portal lets it go on', async () => {
+    const rig = await openRig({
+      name: 'operating time',
+      bridges: 0,
+      mix: [{ weight: 1, kind: 'read' }],
+      sandbox: { costs: { 'crm.deal.add': 1 } },
+    })
+    const clock = wrongClock(rig.folder)
+    await rig.fleet.add(clock.env, clock.nodeFlags)
+    const writes = await rig.load.send(700, { kind: 'add' })
+    rig.injected('write of one second each', writes.length)
+    const waiting = (): number => writes.filter(({ key }) => rig.repliesTo(key).length === 0).length
+    rig.load.start(100)
+    await sleep(5000)
+    await rig.load.stop()
+    const reads = [...rig.load.sent.values()].filter(({ kind }) => kind === 'read')
+    await eventually(
+      () => expect(reads.filter(({ key }) => rig.repliesTo(key).length === 0)).toEqual([]),
+      20_000,
+    )
+    expect(waiting(), 'writes that wait').toBeGreaterThanOrEqual(200)
+    for (let jump = 1; jump <= 3; jump++) {
+      // The ten minutes after which the portal forgets, on all clocks.
+      rig.sandbox.advance(11 * 60_000)
+      clock.jump(jump * 11 * 60_000)
+      rig.injected('ten minutes later')
+      await sleep(3000)
+    }
+    const account = await rig.account()
+    expect(account.failed + account.unknown).toBe(0)
+    expect(rig.sandbox.stats().refused.OPERATION_TIME_LIMIT ?? 0).toBe(0)
   })
 
   it('texts that look like macros stay what they are, whoever shares the batch', async () => {

@@ -35,7 +35,7 @@ describe.skipIf(skip)(`many bridges, many portals${note}`, () => {
       bridges: 1,
       portals: 1000,
       mix: [{ weight: 1, kind: 'read' }],
-      env: { BRIDGE_REQUEST_TIMEOUT: '60', BRIDGE_PORTAL_WAIT: '600', BRIDGE_LOG_LEVEL: 'warn' },
+      env: { BRIDGE_REQUEST_TIMEOUT: '60', BRIDGE_PORTAL_WAIT: '600' },
     })
     const hanging = rig.portals.slice(0, 10)
     const others = rig.portals.slice(10)

@@ -44,7 +44,7 @@ describe.skipIf(skip)(`bridges whose database is in trouble${note}`, () => {
       const rig = await openRig({ name: 'full disk', bridges: 0, store: 'sqlite' })
       const disk = join(rig.folder, 'disk')
       mkdirSync(disk)
-      expect(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', disk]).status, 'mount').toBe(0)
+      expect(spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=48m', 'tmpfs', disk]).status, 'mount').toBe(0)
       onTestFinished(() => void spawnSync('umount', ['-l', disk]))
       await rig.fleet.add({ BRIDGE_STORE: `sqlite:${join(disk, 'bridge.db')}` })
       await rig.load.send(50)
@@ -52,9 +52,9 @@ describe.skipIf(skip)(`bridges whose database is in trouble${note}`, () => {
       for (let round = 0; round < sized(2, 10); round++) {
         fill(disk)
         rig.injected('disk full')
-        const sent = await rig.load.send(300)
+        await rig.load.send(2500, { kind: 'add' })
         await sleep(3000) // Some are tried, and handed back.
-        expect(sent.filter(({ key }) => rig.repliesTo(key).length === 0).length).toBeGreaterThan(0)
+        expect(rig.fleet.output()).toMatch(/full/)
         rmSync(join(disk, 'filler'))
         await rig.answered()
       }
@@ -68,7 +68,7 @@ describe.skipIf(skip)(`bridges whose database is in trouble${note}`, () => {
     for (let round = 0; round < 3; round++) {
       const second = new Bridge({ env: rig.env, cwd: rig.folder })
       expect(await second.ends()).not.toBe(0)
-      expect(second.output).toContain('STORE_IN_USE')
+      expect(second.output).toContain('is using this store')
       rig.injected('second bridge on the file')
     }
     await rig.fleet.replaceKilled(0)

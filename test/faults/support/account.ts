@@ -3,6 +3,8 @@ import type { CommandKind, Sent } from './load.ts'
 /** A reply as the asker saw it. */
 export interface SeenReply {
   readonly outcome: string
+  /** Why it did not end well. */
+  readonly code: string | undefined
   /** The reply's own message id. */
   readonly replyId: string | undefined
   readonly at: number
@@ -84,16 +86,24 @@ export function audit(seen: Seen, allowed: Allowances): { account: Account; brea
     },
     breaches: {
       unanswered: keysWhere(({ key }) => repliesTo(key).length === 0),
-      contradicted: keysWhere(({ key }) => outcomes(key).size > 1),
+      contradicted: keysWhere(({ key }) => outcomes(key).size > 1).map((key) =>
+        withEnds(key, repliesTo(key)),
+      ),
       doubled: [...seen.writes].filter(([, times]) => times > 1).map(([key]) => key),
       missing: keysWhere(
         (sent) => isWrite(sent) && outcomes(sent.key).has('done') && written(sent.key) === 0,
       ),
-      denied: keysWhere((sent) => isWrite(sent) && outcomes(sent.key).has('failed') && written(sent.key) > 0),
+      denied: keysWhere(
+        (sent) => isWrite(sent) && outcomes(sent.key).has('failed') && written(sent.key) > 0,
+      ).map((key) => withEnds(key, repliesTo(key))),
       repeated: allowed.twice ? [] : keysWhere(({ key, resent }) => !resent && repliesTo(key).length > 1),
       overLimit: allowed.overLimit ? 0 : seen.overLimit,
     },
   }
+}
+
+function withEnds(key: string, replies: readonly SeenReply[]): string {
+  return `${key}: ${replies.map(({ outcome, code }) => [outcome, code].filter(Boolean).join(' ')).join(', ')}`
 }
 
 /** Nothing that must not be. */

@@ -111,7 +111,8 @@ export async function openRig(options: RigOptions): Promise<Rig> {
     BRIDGE_LIMITS: limit === undefined ? 'off' : `${limit.capacity}/${limit.drainPerSecond}`,
     BRIDGE_LOG_FORMAT: 'json',
     BRIDGE_REQUEST_TIMEOUT: '5',
-    BRIDGE_QUIET_PERIOD: '2',
+    // Longer than any request.
+    BRIDGE_QUIET_PERIOD: '8',
     BRIDGE_DRAIN_TIMEOUT: '15',
     ...options.env,
   }
@@ -224,8 +225,12 @@ async function readReplies(tool: Broker, queue: string): Promise<Map<string, See
     const known = replies.get(key) ?? []
     const again = redelivered && known.some(({ replyId }) => replyId === message.messageId)
     if (!again) {
-      const { outcome } = JSON.parse(message.body.toString()) as { outcome: string }
-      replies.set(key, [...known, { outcome, replyId: message.messageId, at: performance.now() }])
+      const { outcome, error } = JSON.parse(message.body.toString()) as {
+        outcome: string
+        error?: { code: string }
+      }
+      const reply = { outcome, code: error?.code, replyId: message.messageId, at: performance.now() }
+      replies.set(key, [...known, reply])
     }
     delivery.ack()
   })
