@@ -33,6 +33,8 @@ const BELIEVED_MS = 10_000
 /** Before a request is refused, what is known is read again, if it is older than this: a token may have been added. */
 const DOUBTED_MS = 1000
 const MOST_CARDS = 10_000
+/** Names that nobody knows are remembered apart: anybody can make them up, and they must not push out those of portals. */
+const MOST_STRANGERS = 10_000
 
 interface Entry {
   readonly card: Promise<PortalCard | undefined>
@@ -50,32 +52,48 @@ interface Entry {
  */
 export function createEventVerifier(store: PortalCards, now: () => number): EventVerifier {
   const cards = new Map<string, Entry>()
+  const strangers = new Map<string, Entry>()
+
+  const find = (memberId: string): Entry | undefined => cards.get(memberId) ?? strangers.get(memberId)
 
   function read(memberId: string): Promise<PortalCard | undefined> {
-    const older = cards.get(memberId)
+    const older = find(memberId)
     // While the store is away, what was known of a portal counts.
     const card = store.card(memberId).catch((error: unknown) => {
       if (older === undefined) throw error
       return older.card
     })
     const entry = { card, readAt: now() }
-    cards.delete(memberId)
-    cards.set(memberId, entry)
-    if (cards.size > MOST_CARDS) cards.delete(cards.keys().next().value as string)
-    card.catch(() => {
-      if (cards.get(memberId) === entry) cards.delete(memberId)
-    })
+    const isKnown = cards.delete(memberId)
+    strangers.delete(memberId)
+    if (isKnown) remember(cards, MOST_CARDS, memberId, entry)
+    else remember(strangers, MOST_STRANGERS, memberId, entry)
+    card.then(
+      (found) => {
+        if (found === undefined || strangers.get(memberId) !== entry) return
+        strangers.delete(memberId)
+        remember(cards, MOST_CARDS, memberId, entry)
+      },
+      () => {
+        if (find(memberId) === entry) forget(memberId)
+      },
+    )
     return card
   }
 
+  function forget(memberId: string): void {
+    cards.delete(memberId)
+    strangers.delete(memberId)
+  }
+
   async function check(memberId: string, fits: (card: PortalCard) => Proven | undefined) {
-    const known = cards.get(memberId)
+    const known = find(memberId)
     const ageMs = known === undefined ? Number.POSITIVE_INFINITY : now() - known.readAt
     const card = await (known !== undefined && ageMs < BELIEVED_MS ? known.card : read(memberId))
     const proven = card && fits(card)
     if (proven !== undefined || ageMs < DOUBTED_MS || ageMs >= BELIEVED_MS) return proven
     // Many may be refused at once: one of them asks.
-    const newer = cards.get(memberId)
+    const newer = find(memberId)
     const again = await (newer !== undefined && newer !== known ? newer.card : read(memberId))
     return again && fits(again)
   }
@@ -108,6 +126,11 @@ export function createEventVerifier(store: PortalCards, now: () => number): Even
         return { memberId: portal, domain, ...(only === undefined ? {} : { onlyClientId: only }) }
       })
     },
-    forget: (memberId) => void cards.delete(memberId),
+    forget,
   }
+}
+
+function remember(entries: Map<string, Entry>, most: number, memberId: string, entry: Entry): void {
+  entries.set(memberId, entry)
+  if (entries.size > most) entries.delete(entries.keys().next().value as string)
 }

@@ -127,3 +127,15 @@ it('goes by what it knew while the store is away', async () => {
   expect(await by('m')).toMatchObject({ clientId: 'app.1' })
   await expect(by('other')).rejects.toThrow('away')
 })
+
+it('knows its portals while the store is away, however many names strangers have made up', async () => {
+  const portals: Record<string, PortalCard | Error> = { m: card(['one', 'app.1']) }
+  const { verifier, advance } = open(portals)
+  const ours = () => verifier.verify({ memberId: 'm', applicationToken: 'one' })
+  expect(await ours()).toBeDefined()
+  for (let i = 0; i < 12_000; i++)
+    expect(await verifier.verify({ memberId: `s${i}`, applicationToken: 'one' })).toBeUndefined()
+  portals.m = new Error('away')
+  advance(60_000)
+  expect(await ours()).toBeDefined()
+})
