@@ -8,6 +8,7 @@ import type { BrokerState } from '../brokers/broker.ts'
 import type { LaneStats } from '../client/lane/core.ts'
 import type { RequestReport } from '../client/lane/lane.ts'
 import { isReadMethod } from '../model/methods.ts'
+import { countFound, type FoundMetrics } from './found-metrics.ts'
 import { boundedLabel, children, counter, gauge, histogram, totals } from './metric-series.ts'
 
 /** What is read at the moment of a scrape. */
@@ -36,7 +37,7 @@ export interface GaugeReadings {
 }
 
 /** The bridge's metrics. Counting one event costs about a microsecond and no I/O. */
-export interface Metrics {
+export interface Metrics extends FoundMetrics {
   readonly contentType: string
   /** The page for Prometheus. */
   text(): Promise<string>
@@ -60,10 +61,6 @@ export interface Metrics {
   eventPublished(routed: boolean): void
   /** Events of an offline queue were published; `lagMs` is the age of the oldest. */
   offlineDrained(drained: { readonly events: number; readonly lagMs: number }): void
-  /** A portal was looked at for changes of which no event told. */
-  scanned(report: { readonly found: number; readonly failed: boolean }): void
-  /** Events were given the records that they are about, or not. */
-  enriched(counts: { readonly read: number; readonly failed: number }): void
   /** A message of a push server is where it belongs. */
   pushMessage(fate: PushFate): void
   /** Listening to a push server began, for the first time or again. */
@@ -117,8 +114,7 @@ export function createMetrics(options: { readonly processMetrics?: boolean } = {
       drained.inc(report.events)
       lagMs = Math.max(lagMs, report.lagMs)
     },
-    scanned: countScans(registry),
-    enriched: countRecords(registry),
+    ...countFound(registry),
     ...countPush(registry),
     ...countOutbox(registry),
     answered: (route, status) => answers(route, String(status)).inc(),
@@ -171,24 +167,6 @@ function countEvents(registry: Registry): Pick<Metrics, 'eventReceived' | 'event
       if (ms !== undefined) duration.observe(ms / 1000)
     },
     eventPublished: (routed) => published(routed ? 'yes' : 'no').inc(),
-  }
-}
-
-function countScans(registry: Registry): Metrics['scanned'] {
-  const scans = children(counter(registry, 'b24_scans_total'), 1)
-  const found = counter(registry, 'b24_scan_events_total')
-  for (const result of ['done', 'failed']) scans(result).inc(0)
-  return (report) => {
-    scans(report.failed ? 'failed' : 'done').inc()
-    found.inc(report.found)
-  }
-}
-
-function countRecords(registry: Registry): Metrics['enriched'] {
-  const records = children(counter(registry, 'b24_event_records_total'), 1)
-  return ({ read, failed }) => {
-    records('read').inc(read)
-    records('failed').inc(failed)
   }
 }
 
