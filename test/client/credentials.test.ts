@@ -61,6 +61,14 @@ describe('a credential with tokens', () => {
     expect(shop.kept).toHaveLength(0)
   })
 
+  it('renews an expired token for REST v3 too, which has no code of its own for that', async () => {
+    const { sandbox, b24, kept } = await openShop()
+    sandbox.advance(2 * HOUR_MS)
+    const answer = await b24.call<{ item: { id: number } }>('tasks.task.get', { id: 1 }, { api: 'v3' })
+    expect(answer.item.id).toBe(1)
+    expect(kept).toHaveLength(1)
+  })
+
   it('renews an expired token once for two hundred calls, and all are answered', async () => {
     const shop = await openShop()
     shop.sandbox.advance(2 * HOUR_MS)

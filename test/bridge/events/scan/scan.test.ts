@@ -245,3 +245,15 @@ it('walks through more changes than a page holds, each once', async () => {
   ).toEqual([...ids])
   expect(new Set(looking.kept.map(({ event }) => event))).toEqual(new Set(['ONCRMDEALADD']))
 }, 40_000)
+
+it('costs two requests a look where nothing was changed, however many kinds it is about', async () => {
+  const place = await openPlace(DATABASES[0]!)
+  const looking = await place.look({ everyMs: 1200 })
+  for (let look = 0; look < 4; look++) await place.again(looking)
+  await looking.close()
+  const { requests, commands } = place.sandbox.stats()
+  const looks = commands['server.time'] ?? 0
+  expect(commands['tasks.task.list']).toBeGreaterThanOrEqual(1)
+  expect(commands['crm.deal.list']).toBe(commands['tasks.task.list'])
+  expect(requests).toBe(looks + (commands['crm.deal.list'] ?? 0))
+}, 30_000)
