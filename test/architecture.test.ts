@@ -59,6 +59,7 @@ const MAY_IMPORT: Readonly<Record<string, readonly string[]>> = {
 
 /** Packages that only some files may know, so that each can be exchanged in one place. */
 const PACKAGES: Readonly<Record<string, RegExp>> = {
+  '@opentelemetry/api': /^util\/tracing\.ts$/,
   undici: /^client\/(?:transport|oauth|callback|sender-addresses|push\/poll)\.ts$/,
   amqplib: /^brokers\/amqp/,
   kysely: /^(?:stores|brokers\/embedded)/,

@@ -1,9 +1,4 @@
-import {
-  type CommandConsumer,
-  type ConsumeSettings,
-  consumeCommands,
-  type SettledReport,
-} from '../bridge/commands/consume.ts'
+import { type CommandConsumer, type ConsumeSettings, consumeCommands } from '../bridge/commands/consume.ts'
 import type { Ledger } from '../bridge/commands/ledger.ts'
 import type { ChosenContract } from '../bridge/contracts/select.ts'
 import type { Broker } from '../brokers/broker.ts'
@@ -65,7 +60,7 @@ export async function serveCommands(
 }
 
 /** What became of a command, for its span. */
-function settledFacts(report: SettledReport): SpanFacts {
+function settledFacts(report: Parameters<ConsumeSettings['onSettled']>[0]): SpanFacts {
   return {
     'b24.outcome': report.outcome,
     'b24.portal': report.portal,

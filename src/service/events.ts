@@ -19,6 +19,7 @@ import { createOfflinePart } from './offline.ts'
 import { keepingEvents } from './outbox.ts'
 import { createPushPart } from './push.ts'
 import { createScanPart } from './scans.ts'
+import { tracedIntake } from './traced-intake.ts'
 
 /** The reverse road, as the other parts of the service see it. */
 export interface Events {
@@ -110,7 +111,7 @@ export function createEvents(
   })
   return {
     outlet,
-    intake,
+    intake: tracedIntake(intake),
     offline,
     push,
     spool: () => durable.waiting(),

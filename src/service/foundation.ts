@@ -4,6 +4,7 @@ import type { Portals } from '../bridge/portals.ts'
 import { createStoredPortals } from '../bridge/stored-portals.ts'
 import type { Broker } from '../brokers/broker.ts'
 import { openBroker } from '../brokers/open.ts'
+import { tracedBroker } from '../brokers/traced.ts'
 import { parametersCredential } from '../client/parameters.ts'
 import { createTransport, type Transport } from '../client/transport.ts'
 import type { Config } from '../config/config.ts'
@@ -79,7 +80,7 @@ export async function openFoundation(
     production: config.production,
     now: Date.now,
   })
-  const broker = await openBroker(config.broker.kind === 'embedded' ? 'embedded' : config.broker.url, {
+  const opened = await openBroker(config.broker.kind === 'embedded' ? 'embedded' : config.broker.url, {
     amqp: {
       name: `b24-bridge/${instance}`,
       random: Math.random,
@@ -90,6 +91,7 @@ export async function openFoundation(
     // On a database server other bridges may hold leases: they end by time.
     embedded: () => ({ db: store.db, now: Date.now, takeOver: !store.features.shared, logger: log }),
   })
+  const broker = tracedBroker(opened)
   closing.push(() => broker.close())
   return {
     config,

@@ -2,6 +2,7 @@ import type { Authorization } from '../../model/credential.ts'
 import type { HttpAnswer, Transport } from '../transport.ts'
 import { encodeRequest, type LaneRequest } from './exchange.ts'
 import { movedAgain, movedOrigin } from './renamed.ts'
+import { tracedPost } from './traced-post.ts'
 
 /** What posting needs of the lane. */
 export interface PostOptions {
@@ -43,7 +44,7 @@ export function createPost(options: PostOptions): (request: LaneRequest) => Prom
     return second
   }
 
-  return async (request) => {
+  return tracedPost(async (request) => {
     const { credential } = request
     const authorization = await credential.authorize()
     const answer = await postAs(request, authorization)
@@ -52,7 +53,7 @@ export function createPost(options: PostOptions): (request: LaneRequest) => Prom
     const renewed = await credential.authorize()
     onRepeat()
     return postAs(request, renewed)
-  }
+  })
 }
 
 /**

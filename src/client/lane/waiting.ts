@@ -1,6 +1,7 @@
 import type { Priority } from '../../model/call.ts'
 import type { Credential } from '../../model/credential.ts'
 import { isSoloMethod } from '../../model/methods.ts'
+import { activePoint, type TracePoint } from '../../util/tracing.ts'
 import { encodeQuery, holdsReference } from '../batch/encode.ts'
 import type { CallSettled, Work } from './work.ts'
 
@@ -33,6 +34,8 @@ export interface Waiting {
   readonly settled: CallSettled[]
   /** True once the hook before the first sending has run. */
   announced: boolean
+  /** Where in a trace it came from. */
+  readonly tracedAt: TracePoint | undefined
   readonly finish: () => void
 }
 
@@ -80,6 +83,7 @@ export function createWaiting(
     attempts: calls.map(() => 0),
     settled,
     announced: false,
+    tracedAt: activePoint(),
     finish: () => done(settled),
   }
 }
