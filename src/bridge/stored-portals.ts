@@ -1,4 +1,4 @@
-import { type AuthorizationServer, createAuthorizationServer } from '../client/oauth.ts'
+import { createAuthorizationServers } from './authorization-servers.ts'
 import type { PortalStore } from './portal-credentials.ts'
 import { createPortals, type Portals, type PortalsOptions } from './portals.ts'
 import { createTokenKeeper, type TokenKeeper, type TokenKeeperOptions } from './tokens/keeper.ts'
@@ -37,24 +37,10 @@ export function createStoredPortals(options: StoredPortalsOptions): {
   readonly keeper: TokenKeeper
 } {
   const { secrets, oauthServers, now, log, owner, ca } = options
-  const servers = new Map<string | undefined, AuthorizationServer>()
-  const serverAt = (origin: string | undefined): AuthorizationServer => {
-    let server = servers.get(origin)
-    if (server === undefined) {
-      server = createAuthorizationServer({
-        allowed: oauthServers,
-        now,
-        ...(origin === undefined ? {} : { origin }),
-        ...(ca === undefined ? {} : { ca }),
-      })
-      servers.set(origin, server)
-    }
-    return server
-  }
   const place = (row: string): Place => ({ table: 'spool', row, column: 'pair' })
   const keeper = createTokenKeeper({
     store: options.tokenStore,
-    server: serverAt,
+    server: createAuthorizationServers({ allowed: oauthServers, ca, now }),
     spool: createSpool({
       folder: options.spoolFolder,
       seal: {

@@ -1,4 +1,5 @@
-import { type AuthorizationServer, createAuthorizationServer, trustedServer } from '../../client/oauth.ts'
+import { type AuthorizationServer, trustedServer } from '../../client/oauth.ts'
+import { createAuthorizationServers } from '../authorization-servers.ts'
 import { refuseInstall } from './refusals.ts'
 
 /** Which authorization servers may be asked, and how they are reached. */
@@ -16,22 +17,13 @@ export interface ServersOptions {
  */
 export type OpenServer = (named: string | undefined) => AuthorizationServer
 
-/** One server an origin, made when it is first asked for. */
+/** The servers that installations and pages are proven at. */
 export function createServers({ servers, ca, now }: ServersOptions): OpenServer {
-  const opened = new Map<string | undefined, AuthorizationServer>()
+  const at = createAuthorizationServers({ allowed: servers, ca, now })
   return (named) => {
     const address = named ?? servers[0]
     const origin = address === undefined ? undefined : trustedServer(address, servers)
     if (address !== undefined && origin === undefined) throw refuseInstall('SERVER_NOT_ALLOWED')
-    const server =
-      opened.get(origin) ??
-      createAuthorizationServer({
-        ...(origin === undefined ? {} : { origin }),
-        ...(ca === undefined ? {} : { ca }),
-        allowed: servers,
-        now,
-      })
-    opened.set(origin, server)
-    return server
+    return at(origin)
   }
 }
