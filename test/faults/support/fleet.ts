@@ -1,8 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { Environment } from '../../../src/config/read.ts'
-import { eventually } from '../../conformance/broker.ts'
 import { builtBridge } from './engines.ts'
 
 export interface BridgeOptions {
@@ -29,6 +29,10 @@ export class Bridge {
         this.#output += chunk
       })
     this.#exit = once(this.#child, 'exit')
+    // Nothing is left running when the tests are interrupted.
+    const kill = (): void => void this.#child.kill('SIGKILL')
+    process.once('exit', kill)
+    this.#child.once('exit', () => process.off('exit', kill))
   }
 
   /** What it has written: lines of JSON. */
@@ -64,10 +68,10 @@ export class Bridge {
   }
 
   async says(text: string, withinMs = 20_000): Promise<void> {
-    await eventually(() => {
-      if (!this.#output.includes(text))
-        throw new Error(`"${text}" was not said:\n${this.#output.slice(-3000)}`)
-    }, withinMs)
+    for (const end = Date.now() + withinMs; !this.#output.includes(text); await sleep(20)) {
+      if (this.running && Date.now() < end) continue
+      throw new Error(`"${text}" was not said:\n${this.#output.slice(-3000)}`)
+    }
   }
 
   /** Where its HTTP side listens. */

@@ -17,7 +17,7 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
  * the programs where `npm test` would. Missing ones fail the run where `CI` is set; elsewhere their tests are skipped,
  * and say so. What it gives ends all of them.
  */
-export default async function setup(): Promise<() => Promise<void>> {
+export default async function setup(): Promise<() => void> {
   // Inside node_modules, so that the built files find their dependencies.
   const built = join(ROOT, 'node_modules', '.cache', `b24-faults-${process.pid}`)
   const folder = mkdtempSync(join(tmpdir(), 'b24-faults-'))
@@ -25,11 +25,19 @@ export default async function setup(): Promise<() => Promise<void>> {
   chmodSync(folder, 0o755)
   build(built)
   process.env[VARIABLES.built] = join(built, 'dist', 'cli', 'main.js')
-  const closing = [await startRabbit(folder), await startPostgres(folder)]
-  return async () => {
-    for (const close of closing) await close?.()
+  const closing: (() => void)[] = []
+  let ended = false
+  const end = (): void => {
+    if (ended) return
+    ended = true
+    for (const close of closing) close()
     for (const path of [built, folder]) rmSync(path, { recursive: true, force: true })
   }
+  // Also when the run is interrupted.
+  process.on('exit', end)
+  await startRabbit(folder, closing)
+  await startPostgres(folder, closing)
+  return end
 }
 
 function build(folder: string): void {
@@ -43,7 +51,7 @@ function build(folder: string): void {
   cpSync(join(ROOT, 'package.json'), join(folder, 'package.json'))
 }
 
-async function startRabbit(folder: string): Promise<(() => Promise<void>) | undefined> {
+async function startRabbit(folder: string, closing: (() => void)[]): Promise<void> {
   if (rabbitPrograms() === undefined) await findRabbitmq({ log: (line) => console.log(`RabbitMQ: ${line}`) })
   const programs = rabbitPrograms()
   if (programs === undefined) {
@@ -52,18 +60,18 @@ async function startRabbit(folder: string): Promise<(() => Promise<void>) | unde
       'RabbitMQ',
       'install rabbitmq-server; these tests stop and kill a node of their own',
     )
-    return undefined
+    return
   }
   const place = { programs, folder: join(folder, 'rabbitmq'), port: await freePorts() }
   const node = new RabbitNode(place)
+  closing.push(() => node.end())
   await node.start()
   process.env[VARIABLES.rabbitmq] = JSON.stringify({ place })
   // For what these tests share with the others.
   process.env.TEST_AMQP_URL = node.url
-  return () => node.end()
 }
 
-async function startPostgres(folder: string): Promise<(() => Promise<void>) | undefined> {
+async function startPostgres(folder: string, closing: (() => void)[]): Promise<void> {
   if (postgresPrograms() === undefined)
     await findPostgres({ log: (line) => console.log(`PostgreSQL: ${line}`) })
   const programs = postgresPrograms()
@@ -73,14 +81,14 @@ async function startPostgres(folder: string): Promise<(() => Promise<void>) | un
       'PostgreSQL',
       'install postgresql; these tests stop and kill a server of their own',
     )
-    return undefined
+    return
   }
   const place = { programs, folder: join(folder, 'postgres'), port: await freePorts() }
   const cluster = new PostgresCluster(place)
   cluster.create()
+  closing.push(() => cluster.stop('immediate'))
   cluster.start()
   process.env[VARIABLES.postgres] = JSON.stringify({ place })
-  return async () => cluster.stop('immediate')
 }
 
 function missing(variable: string, name: string, how: string): void {
