@@ -60,6 +60,22 @@ describe('the built service, asked to end', () => {
     await eventually(() => expect(bench.deals()).toEqual(answered))
   }, 30_000)
 
+  it('prints what is left of its spans, with the SDK of examples/tracing.mjs', async () => {
+    const bench = await openBench({ broker: 'embedded', started: false })
+    onTestFinished(() => bench[Symbol.asyncDispose]())
+    const example = new URL('../../examples/tracing.mjs', import.meta.url).href
+    const service = await runBuilt({
+      folder: bench.folder,
+      env: { ...bench.env, NODE_OPTIONS: `--import ${example}` },
+    })
+    await bench.ask({ method: 'crm.deal.get', params: { id: 7 } })
+    service.child.kill('SIGTERM')
+    expect(await service.exit).toEqual([0, null])
+    for (const name of [`process ${bench.commandQueue}`, 'POST', `send ${bench.replyQueue}`])
+      expect(service.output()).toContain(`name: '${name}'`)
+    expect(service.output()).not.toContain('s3cr3t')
+  }, 30_000)
+
   it.skipIf(notifyNote !== '')(
     `tells systemd that it is ready, alive and stopping${notifyNote}`,
     async () => {

@@ -29,11 +29,14 @@ describe('every file of ops', () => {
     expect(used.filter((env) => !known.includes(env))).toEqual([])
   })
 
-  it.each(['docs/operating.md', 'docs/runbook.md'])('%s names settings that there are', (name) => {
-    const known: readonly string[] = SETTINGS.map(({ env }) => env)
-    const used = (read(name).match(/\bBRIDGE_[A-Z_]+/g) ?? []).map((env) => env.replace(/_FILE$/, ''))
-    expect(used.filter((env) => !known.includes(env))).toEqual([])
-  })
+  it.each(['docs/operating.md', 'docs/tracing.md', 'docs/runbook.md'])(
+    '%s names settings that there are',
+    (name) => {
+      const known: readonly string[] = SETTINGS.map(({ env }) => env)
+      const used = (read(name).match(/\bBRIDGE_[A-Z_]+/g) ?? []).map((env) => env.replace(/_FILE$/, ''))
+      expect(used.filter((env) => !known.includes(env))).toEqual([])
+    },
+  )
 
   it('gives the bridge longer to end than it takes', () => {
     const drain = Number(SETTINGS.find(({ key }) => key === 'drainTimeout')?.default)
