@@ -118,10 +118,10 @@ export function createScans(options: ScansOptions): Scans {
 
   async function look(memberId: string, plan: Plan, signal: AbortSignal): Promise<void> {
     const last = await store.cursor(scanName(memberId))
-    const next = (last?.updatedAt ?? 0) + spread(everyMs)
-    if (plan.wanted === undefined && next > now()) {
+    const lastAt = last?.updatedAt ?? 0
+    if (plan.wanted === undefined && now() < lastAt + everyMs * (1 - JITTER / 2)) {
       // Another process has been there.
-      plan.dueAt = next
+      plan.dueAt = lastAt + spread(everyMs)
       return
     }
     const begunAt = now()
