@@ -50,6 +50,8 @@ export interface EventsConfig {
   readonly exchange: string
   readonly withRaw: boolean
   readonly budgetMs: number
+  /** Events that the store keeps at most while the broker is away. */
+  readonly spoolMax: number
   readonly maxFormBytes: number
   /** What is done about requests from addresses that are not published as senders. */
   readonly sources: 'off' | 'log' | 'enforce'
@@ -199,6 +201,7 @@ export function buildConfig(parts: ConfigParts): Config {
       exchange: values.eventsExchange,
       withRaw: values.eventsRaw,
       budgetMs: values.eventsBudget,
+      spoolMax: values.eventsSpoolMax,
       maxFormBytes: values.eventsMaxBody,
       sources: values.eventSources,
       sourceLists: values.eventSourceLists,

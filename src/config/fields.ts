@@ -441,6 +441,15 @@ export const FIELDS = {
     unit: 'milliseconds',
     about: 'How long the broker may confirm nothing before events are kept in the store instead.',
   },
+  eventsSpoolMax: {
+    group: EVENTS,
+    env: 'BRIDGE_EVENTS_SPOOL_MAX',
+    flag: '--events-spool-max <count>',
+    kind: kind.integer(1, 1_000_000_000),
+    default: '1000000',
+    about:
+      'Events that the store keeps at most while the broker is away; further ones are lost, and portals get 503.',
+  },
   eventsMaxBody: {
     group: EVENTS,
     env: 'BRIDGE_EVENTS_MAX_BODY',

@@ -229,7 +229,7 @@ export const METRICS = [
     help: 'Event requests of portals, by what became of them.',
     labels: {
       result:
-        '`published`, `spooled` (in the store until the broker takes it), `duplicate` (kept before), `nudge` (offline events wait), `refused` (not proven), `invalid` (no form of a portal), `unknown` (not for this address), `lost` (could be kept nowhere)',
+        '`published`, `spooled` (in the store until the broker takes it), `set-aside` (no broker could carry it, so it is a dead letter), `duplicate` (kept before), `nudge` (offline events wait), `refused` (not proven), `invalid` (no form of a portal), `unknown` (not for this address), `lost` (could be kept nowhere)',
     },
     alert: '`lost` above 0; `refused` all at once: an application token has changed',
   },

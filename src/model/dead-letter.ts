@@ -1,5 +1,5 @@
-/** What was set aside: a command, a reply that found no queue, or a message that another program or the broker put there. */
-export type LetterKind = 'command' | 'reply' | 'foreign'
+/** What was set aside: a command, a reply that found no queue, an event that no broker could carry, or a message that another program or the broker put there. */
+export type LetterKind = 'command' | 'reply' | 'event' | 'foreign'
 
 /** What is known of a dead letter, without its content. */
 export interface DeadLetter {

@@ -5,14 +5,16 @@ import type { OfflinePumps } from '../bridge/events/offline/pumps.ts'
 import { createEventOutlet, type EventOutlet, eventTopology } from '../bridge/events/outlet.ts'
 import { createPreparedOutlet } from '../bridge/events/prepared.ts'
 import type { PushSupervisor } from '../bridge/events/push/supervisor.ts'
+import { createSetAside } from '../bridge/events/set-aside.ts'
 import { createSources } from '../bridge/events/sources.ts'
 import { createDurableOutlet } from '../bridge/events/spool.ts'
+import { boundSpool } from '../bridge/events/spool-bound.ts'
 import { createSummary } from '../bridge/events/summary.ts'
 import { createEventVerifier } from '../bridge/events/verify.ts'
 import type { Installs } from '../bridge/installs/installs.ts'
 import { createRefusalLog } from '../bridge/installs/refusals.ts'
 import { fetchSenderAddresses } from '../client/sender-addresses.ts'
-import type { PortalEvent } from '../model/event.ts'
+import { deadLetterQueries } from '../stores/bound.ts'
 import { eventRecords } from '../stores/events.ts'
 import { certificates, type Foundation } from './foundation.ts'
 import { createOfflinePart } from './offline.ts'
@@ -49,7 +51,7 @@ export function createEvents(
 ): Events {
   const { broker, config, metrics, store, secrets, logger, log, owner, now, newId, unlessStopped, closing } =
     base
-  const { exchange, withRaw, budgetMs } = config.events
+  const { exchange, withRaw, budgetMs, spoolMax } = config.events
   const outlet = keepingEvents(
     base,
     createEventOutlet({ broker, exchange, onPublished: metrics.eventPublished }),
@@ -60,10 +62,16 @@ export function createEvents(
   const keeping = {
     outlet,
     brokerState: () => broker.state(),
-    store: records.spool,
+    store: boundSpool(records.spool, { most: spoolMax, now, log }),
     owner,
     now,
-    onLost: ({ memberId }: PortalEvent) => lost(memberId),
+    setAside: createSetAside({
+      letters: config.deadLetters.where === 'store' ? deadLetterQueries(store, secrets) : undefined,
+      exchange,
+      now,
+      onLost: ({ memberId }) => lost(memberId),
+      log,
+    }),
     log,
   }
   const durable =

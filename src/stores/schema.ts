@@ -188,7 +188,7 @@ export interface LeasesTable {
 /** What was set aside. */
 export interface DeadLettersTable {
   id: string
-  kind: 'command' | 'reply' | 'foreign'
+  kind: 'command' | 'reply' | 'event' | 'foreign'
   state: 'open' | 'retried'
   reason: string
   description: string | null

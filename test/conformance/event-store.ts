@@ -1,4 +1,6 @@
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import type { PortalEvent } from '../../src/model/event.ts'
+import { eventRecords } from '../../src/stores/events.ts'
 import { offlineQueries } from '../../src/stores/offline.ts'
 import { openStore } from '../../src/stores/open.ts'
 import { forgetCursors, readCursor, saveCursor } from '../../src/stores/queries/cursors.ts'
@@ -61,6 +63,60 @@ export function eventStoreConformance(database: TestDatabase): void {
       })
     })
 
+    describe('an event that waits for the broker', () => {
+      const event = (memberId: string, key: string, text = ''): PortalEvent => ({
+        kind: 'event',
+        memberId,
+        domain: 'd',
+        event: 'ONCRMDEALUPDATE',
+        data: { text },
+        receivedAt: AT,
+        key,
+      })
+
+      it('comes back as it was, in the order in which it came, whatever its size and letters', async () => {
+        const { spool } = await eventQueries()
+        expect(await spool.size()).toEqual({ count: 0 })
+        const events = [
+          event('m1', '1', 'снег 雪 😀 \u0001 "quoted" \\ null \u2028'),
+          event('m2', '1', 'x'.repeat(1_500_000)),
+          ...Array.from({ length: 1200 }, (_, at) => event('M1', `k${at}`)),
+        ]
+        await spool.append(events)
+        await spool.append([event('m1', 'K1')])
+        const found = await spool.oldest(5000)
+        expect(found.map((one) => one.event)).toEqual([...events, event('m1', 'K1')])
+        expect(await spool.oldest(2)).toEqual(found.slice(0, 2))
+        expect((await spool.members()).sort()).toEqual(['M1', 'm1', 'm2'])
+        expect(await spool.size()).toEqual({ count: 1203, oldestAt: AT })
+        await spool.removeKey({ memberId: 'm1', key: 'k1' })
+        expect((await spool.size()).count, 'keys are compared letter by letter').toBe(1203)
+        await spool.removeKey({ memberId: 'm1', key: '1' })
+        expect((await spool.oldest(1))[0]?.event).toMatchObject({ memberId: 'm2', key: '1' })
+        await spool.remove(found.map(({ id }) => id))
+        await spool.remove([])
+        expect(await spool.size()).toEqual({ count: 0 })
+        expect(await spool.members()).toEqual([])
+      })
+
+      it('is drained by one process at a time, until it gives that right back', async () => {
+        const { spool } = await eventQueries()
+        const got = await Promise.all(['a', 'b', 'c'].map((owner) => spool.lease(owner, 60_000)))
+        expect(got.filter(Boolean)).toHaveLength(1)
+        const owner = ['a', 'b', 'c'][got.indexOf(true)] as string
+        expect(await spool.lease(owner, 60_000)).toBe(true)
+        await spool.release('nobody')
+        expect(await spool.lease('d', 60_000)).toBe(false)
+        await spool.release(owner)
+        expect(await spool.lease('d', 60_000)).toBe(true)
+      })
+
+      async function eventQueries() {
+        const secrets = await openSecrets(store.db, openSealer({ keys: KEYS }), Date.now)
+        return eventRecords(store.db, secrets, () => AT)
+      }
+    })
+
     describe('an offline queue', () => {
       const source = { memberId: 'm1', clientId: 'local.1' }
       const queue = { ...source, connector: '', scheme: 'unknown' as const, schemeUntil: 0, idlePolls: 0 }
@@ -78,6 +134,29 @@ export function eventStoreConformance(database: TestDatabase): void {
         expect((await offline.pumps(source)).map(({ connector }) => connector)).toEqual(['erp'])
         await offline.save({ ...queue, dueAt: AT })
         expect(await offline.pumps(source)).toHaveLength(1)
+      })
+
+      it('is listed by the page, of one portal or of all, and is due when somebody says so', async () => {
+        const offline = offlineQueries(store)
+        const of = (memberId: string, clientId: string) => ({ memberId, clientId })
+        for (const one of [of('p1', 'a'), of('p1', 'b'), of('p2', 'a')])
+          await offline.replace(one, ['', 'x'], AT)
+        const page = await offline.list({ memberId: 'p1', limit: 3 })
+        expect(page.pumps).toHaveLength(3)
+        const rest = await offline.list({ memberId: 'p1', after: page.next!, limit: 3 })
+        expect([...page.pumps, ...rest.pumps].map((one) => [one.clientId, one.connector])).toEqual([
+          ['a', ''],
+          ['a', 'x'],
+          ['b', ''],
+          ['b', 'x'],
+        ])
+        expect(rest.next).toBeUndefined()
+        expect((await offline.list({ limit: 1000 })).pumps.length).toBeGreaterThanOrEqual(6)
+        expect(await offline.pumps({ memberId: 'p1' }), 'of all its applications').toHaveLength(4)
+        await offline.due({ ...of('p2', 'a'), connector: 'x' })
+        expect(await offline.claimDue(AT - 1000, 10, 1)).toMatchObject([{ memberId: 'p2', connector: 'x' }])
+        for (const one of [of('p1', 'a'), of('p1', 'b'), of('p2', 'a')])
+          await store.db.deleteFrom('offline_pumps').where('member_id', '=', one.memberId).execute()
       })
 
       it('is given to one caller when it is due, the longest overdue first', async () => {

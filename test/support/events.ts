@@ -82,6 +82,8 @@ export async function openEventBench(
   options: {
     readonly broker?: BrokerKind
     readonly brokerUrl?: string
+    /** Of a store that is there and empty; a file of its own unless given. */
+    readonly storeUrl?: string
     readonly env?: Environment | ((sandbox: Sandbox) => Environment)
   } = {},
 ): Promise<EventBench> {
@@ -89,7 +91,7 @@ export async function openEventBench(
   const folder = mkdtempSync(join(tmpdir(), 'b24-events-'))
   const sandbox = await createSandbox({ limits: 'off', oauthPort: 0 })
   const exchange = `b24.test.events.${randomUUID()}`
-  const address = `sqlite:${join(folder, 'bridge.db')}`
+  const address = options.storeUrl ?? `sqlite:${join(folder, 'bridge.db')}`
   const env: Environment = {
     BRIDGE_BROKER: kind === 'embedded' ? 'embedded' : (options.brokerUrl ?? amqpUrl!),
     BRIDGE_STORE: address,

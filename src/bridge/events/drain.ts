@@ -1,5 +1,6 @@
 import type { PortalEvent } from '../../model/event.ts'
 import { isHopeless } from './hopeless.ts'
+import type { SetAside } from './set-aside.ts'
 import type { EventSpoolStore } from './store.ts'
 
 /** What a drain works with. */
@@ -13,8 +14,8 @@ export interface DrainParts {
   readonly goOn: () => boolean
   /** The right to drain, for longer; false when another process has it. */
   readonly renew: () => Promise<boolean>
-  /** An event that no broker could carry has been given up. */
-  readonly onLost: (event: PortalEvent, error: unknown) => void
+  /** An event that no broker could carry leaves the store when this has resolved. */
+  readonly setAside: SetAside
   readonly onTrouble: (error: unknown) => void
 }
 
@@ -27,7 +28,7 @@ const WINDOW = 500
  * middle has taken none or the first ones: messages on one channel stay in order.
  */
 export async function drainSpool(parts: DrainParts): Promise<'empty' | 'stopped'> {
-  const { store, prepare, publish, late, goOn, renew, onLost, onTrouble } = parts
+  const { store, prepare, publish, late, goOn, renew, setAside, onTrouble } = parts
   while (goOn() && (await renew())) {
     const rows = await store.oldest(WINDOW)
     if (rows.length === 0) return 'empty'
@@ -45,7 +46,7 @@ export async function drainSpool(parts: DrainParts): Promise<'empty' | 'stopped'
       const { id, event } = rows[index] as (typeof rows)[number]
       if (outcome.status === 'fulfilled') done.push(id)
       else if (isHopeless(outcome.reason)) {
-        onLost(event, outcome.reason)
+        await setAside(event, outcome.reason)
         done.push(id)
       } else trouble ??= outcome.reason
     }

@@ -22,7 +22,7 @@ const LONGEST_PAUSE_MS = 30_000
  * as they are. One process publishes for all; what another one keeps it finds when it looks the next time.
  */
 export function createPreparedOutlet(options: PreparedOutletOptions): DurableOutlet {
-  const { outlet, brokerState, store, prepare, owner, now, log, pollMs = 500 } = options
+  const { outlet, brokerState, store, prepare, setAside, owner, now, log, pollMs = 500 } = options
   const append = gather(async (events: readonly PortalEvent[]) => {
     await store.append(events)
     return events.map(() => undefined)
@@ -51,10 +51,7 @@ export function createPreparedOutlet(options: PreparedOutletOptions): DurableOut
       late,
       goOn: () => !closed && takes(),
       renew: () => store.lease(owner, LEASE_MS),
-      onLost(event, error) {
-        options.onLost(event)
-        log('event.lost', { member: event.memberId, event: event.event, err: error })
-      },
+      setAside,
       onTrouble(error) {
         pause.until = now() + pause.ms
         pause.ms = Math.min(LONGEST_PAUSE_MS, pause.ms * 2)

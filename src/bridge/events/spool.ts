@@ -5,16 +5,17 @@ import { gather } from '../../util/gather.ts'
 import { drainSpool } from './drain.ts'
 import { isHopeless } from './hopeless.ts'
 import type { EventOutlet } from './outlet.ts'
+import type { SetAside } from './set-aside.ts'
 import type { EventSpoolStore } from './store.ts'
 
 /** Where an event is safe. */
-export type Kept = 'published' | 'spooled'
+export type Kept = 'published' | 'spooled' | 'set-aside'
 
 /** Keeps events: at the broker, or in the store until the broker takes them. */
 export interface DurableOutlet {
   /**
-   * Resolves when the event is on a disk. Rejects with a `BrokerError` for one that no broker could carry, with a
-   * `StoreError` when broker and store are both away: then it may be lost.
+   * Resolves when the event is on a disk: one that no broker could carry as a dead letter. Rejects with a `BrokerError`
+   * when there are none, with a `StoreError` when broker and store are both away: then it may be lost.
    */
   keep(event: PortalEvent): Promise<Kept>
   /** From now on events go to the broker, after those that were left in the store. Before, all go to the store. */
@@ -36,7 +37,8 @@ export interface DurableOutletOptions {
   readonly budgetMs?: number
   /** How often the store is looked at for events that wait; 500. */
   readonly pollMs?: number
-  readonly onLost: (event: PortalEvent) => void
+  /** For events that no broker could carry. */
+  readonly setAside: SetAside
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
@@ -66,7 +68,7 @@ const HOLD_MS = 200
  * and they go on directly. A publication that is confirmed after its event went to the store takes it out again.
  */
 export function createDurableOutlet(options: DurableOutletOptions): DurableOutlet {
-  const { outlet, brokerState, store, owner, now, log, budgetMs = 250, pollMs = 500 } = options
+  const { outlet, brokerState, store, setAside, owner, now, log, budgetMs = 250, pollMs = 500 } = options
   const behind = new Map<string, Behind>()
   /** Publications that took too long, by the key of their event. */
   const late = new Map<string, Promise<unknown>>()
@@ -102,7 +104,10 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
       return 'published'
     }
     if (outcome !== 'late') {
-      if (isHopeless(outcome)) throw outcome
+      if (isHopeless(outcome)) {
+        if (await setAside(event, outcome)) return 'set-aside'
+        throw outcome
+      }
       rest()
     }
     const kept = toStore(event)
@@ -182,10 +187,7 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
       late,
       goOn: () => !closed && takes(),
       renew: () => store.lease(owner, LEASE_MS),
-      onLost(event, error) {
-        options.onLost(event)
-        log('event.lost', { member: event.memberId, event: event.event, err: error })
-      },
+      setAside,
       onTrouble(error) {
         rest()
         log('event.spool', { err: error })

@@ -25,7 +25,7 @@ it('sends what came behind a late event to the store as well, before anything ne
     now: Date.now,
     budgetMs: 300,
     pollMs: 60_000,
-    onLost: () => undefined,
+    setAside: () => Promise.resolve(false),
     log: () => undefined,
   })
   onTestFinished(async () => {
