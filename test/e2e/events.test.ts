@@ -178,6 +178,7 @@ it('takes every kind of call that a portal makes, each under its own name', asyn
     [{ ...sms, ...auth }],
     [{ ...sms, message_id: 'b'.repeat(32) }, bench.handler()],
     [{ 'document_id[0]': 'crm', 'document_id[2]': 'DEAL_1' }, bench.handler()],
+    [{ error: 'ERROR_PLACEMENT_LOADING_OVERTIME' }, bench.handler()],
     [
       {
         event: 'ONIMCONNECTORMESSAGEADD',
@@ -248,6 +249,7 @@ it('takes every kind of call that a portal makes, each under its own name', asyn
       application: null,
       data: { document_id: { 0: 'crm', 2: 'DEAL_1' } },
     },
+    { kind: 'app', event: 'ERROR_PLACEMENT_LOADING_OVERTIME' },
     { kind: 'connector', event: 'ONIMCONNECTORMESSAGEADD', data: { MESSAGES: [{ im: { chat_id: '1' } }] } },
     { kind: 'event', event: 'ONEXTERNALCALLSTART', data: { CALL_ID: 'c1' } },
     { kind: 'event', event: 'ONTASKADD', data: { FIELDS_BEFORE: 'undefined', FIELDS_AFTER: { ID: '3' } } },

@@ -14,6 +14,9 @@ export interface PageForm {
   readonly language?: string
 }
 
+/** Levels of options at most; portals send two or three. */
+const DEEPEST = 20
+
 /**
  * Reads what a portal's page posts into the frame: some things in the address, the rest in the body. `PLACEMENT_OPTIONS`
  * is the text of a JSON object; `undefined`, an empty list and anything else that is none stand for no options. A page
@@ -41,10 +44,16 @@ function optionsOf(text: Json | undefined): JsonObject {
   if (typeof text !== 'string') return {}
   try {
     const value: unknown = JSON.parse(text)
-    return isJsonObject(value) ? value : {}
+    return isJsonObject(value) && !isDeeperThan(DEEPEST, value) ? value : {}
   } catch {
     return {}
   }
+}
+
+/** What is nested without measure could not be written down again. */
+function isDeeperThan(levels: number, value: unknown): boolean {
+  if (typeof value !== 'object' || value === null) return false
+  return levels === 0 || Object.values(value).some((one) => isDeeperThan(levels - 1, one))
 }
 
 /** A text that is there and not beyond measure. */
