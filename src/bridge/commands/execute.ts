@@ -73,10 +73,12 @@ export async function execute(
     }
     const outcome = begun?.outcome ?? (await run(needsStart(entry, findable) ? started : undefined))
     if (outcome.kind !== 'unknown' || asked.action !== 'call') return { outcome, portal }
+    // The lane has repeated it as often as it may, unless it was begun elsewhere or this process is ending.
+    const isOpen = (): boolean => begun !== undefined || (entry !== undefined && settings.signal.aborted)
     const resolved = await resolve(
       asked,
       { sentAt, outcome },
-      { found, findable, entry, keyed: begun !== undefined && idempotencyKey !== undefined, run, settings },
+      { found, findable, entry, keyed: idempotencyKey !== undefined && isOpen(), run, settings },
     )
     return { outcome: resolved, portal }
   } catch (error) {
