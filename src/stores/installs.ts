@@ -15,7 +15,9 @@ import {
   saveApplication,
   saveInstallation,
 } from './queries/applications.ts'
+import { forgetCursors } from './queries/cursors.ts'
 import { takeLease } from './queries/leases.ts'
+import { forgetSource } from './queries/offline-pumps.ts'
 import {
   findPortal,
   listPortals,
@@ -68,7 +70,9 @@ export function installRecords(db: Kysely<StoreTables>, secrets: Secrets) {
     savePortal: (portal: Portal, now: number) => savePortal(db, portal, now),
     uninstall: (gone: Uninstall) =>
       inTransaction(db, (transaction) =>
-        gone.clean ? forget(transaction, gone) : endTokens(transaction, gone),
+        forgetPlaces(transaction, gone).then(() =>
+          gone.clean ? forget(transaction, gone) : endTokens(transaction, gone),
+        ),
       ),
     removePortal: (memberId: string) => removePortal(db, memberId),
     sign: (text: string) => secrets.fingerprint(text),
@@ -103,6 +107,15 @@ async function saveInstall(
     )
   }
   await resumePortal(db, portal.memberId, now)
+}
+
+/** How far its events were read: the portal has forgotten its queues, and channels are new after an installation. */
+async function forgetPlaces(
+  db: Kysely<StoreTables>,
+  { memberId, clientId }: Pick<Uninstall, 'memberId' | 'clientId'>,
+): Promise<void> {
+  await forgetCursors(db, `push/${memberId}/${clientId}`)
+  await forgetSource(db, { memberId, clientId })
 }
 
 /** The application was removed: nothing of it proves or opens anything any more. */

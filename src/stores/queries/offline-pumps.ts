@@ -221,7 +221,7 @@ async function hasTokens(db: Kysely<StoreTables>, { memberId, clientId }: Source
 }
 
 /** Without tokens nothing can be drained; an installation that comes back is noticed as a new one. */
-async function forgetSource(db: Kysely<StoreTables>, source: Source): Promise<void> {
+export async function forgetSource(db: Kysely<StoreTables>, source: Source): Promise<void> {
   const { memberId, clientId } = source
   await db
     .deleteFrom('offline_pumps')

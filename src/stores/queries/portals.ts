@@ -2,6 +2,7 @@ import type { Kysely, Selectable } from 'kysely'
 import type { KnownPortal, Portal } from '../../model/portal.ts'
 import type { PortalsTable, StoreTables } from '../schema.ts'
 import { chunksOf } from './chunks.ts'
+import { forgetCursors } from './cursors.ts'
 import { inTransaction } from './transaction.ts'
 
 const IDS_A_STATEMENT = 500
@@ -106,9 +107,13 @@ export async function removePortal(db: Kysely<StoreTables>, memberId: string): P
       'portal_aliases',
       'subscriptions',
       'visitors',
+      'offline_pumps',
+      'offline_sources',
+      'event_arrivals',
     ] as const) {
       await transaction.deleteFrom(table).where('member_id', '=', memberId).execute()
     }
+    for (const reader of ['push', 'scan']) await forgetCursors(transaction, `${reader}/${memberId}`)
     const result = await transaction
       .deleteFrom('portals')
       .where('member_id', '=', memberId)

@@ -1,7 +1,9 @@
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
 import type { InstallStore, VerifiedInstall } from '../../../src/bridge/installs/store.ts'
 import { installRecords } from '../../../src/stores/installs.ts'
+import { offlineQueries } from '../../../src/stores/offline.ts'
 import { openStore } from '../../../src/stores/open.ts'
+import { readCursor, saveCursor } from '../../../src/stores/queries/cursors.ts'
 import { saveWebhook } from '../../../src/stores/queries/webhooks.ts'
 import { openSealer } from '../../../src/stores/seal.ts'
 import { openSecrets, type Secrets } from '../../../src/stores/secrets.ts'
@@ -70,6 +72,43 @@ describe.each(DATABASES)('what an installation leaves on $name$note', ({ skip, c
     }
     await expect(records.saveInstall(broken, NOW)).rejects.toThrow()
     expect(await stateOf()).toEqual([undefined, undefined, []])
+  })
+
+  it.each([true, false])('leaves no trace of how far its events were read, clean: %s', async (clean) => {
+    const { db } = store
+    const offline = offlineQueries(store)
+    await records.saveInstall(installOf('app.1'), NOW)
+    await records.saveInstall(installOf('app.2', 'second'), NOW)
+    for (const clientId of ['app.1', 'app.2']) {
+      await offline.replace({ memberId, clientId }, ['', 'erp'], NOW)
+      await offline.see({ memberId, clientId }, NOW)
+      await saveCursor(db, `push/${memberId}/${clientId}`, { value: '1', updatedAt: NOW })
+    }
+    await saveCursor(db, `scan/${memberId}`, { value: '1', updatedAt: NOW })
+    const left = async () => ({
+      queues: (await offline.pumps({ memberId })).map(({ clientId }) => clientId),
+      sources: (
+        await db
+          .selectFrom('offline_sources')
+          .select('client_id')
+          .where('member_id', '=', memberId)
+          .orderBy('client_id')
+          .execute()
+      ).map((row) => row.client_id),
+      cursors: await Promise.all(
+        [`push/${memberId}/app.1`, `push/${memberId}/app.2`, `scan/${memberId}`].map(
+          async (name) => (await readCursor(db, name)) !== undefined,
+        ),
+      ),
+    })
+    await gone(clean)
+    expect(await left()).toEqual({
+      queues: ['app.2', 'app.2'],
+      sources: ['app.2'],
+      cursors: [false, true, true],
+    })
+    await records.removePortal(memberId)
+    expect(await left()).toEqual({ queues: [], sources: [], cursors: [false, false, false] })
   })
 
   it('ends with its tokens dead and the portal suspended, until the next installation', async () => {
