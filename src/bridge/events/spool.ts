@@ -4,6 +4,7 @@ import type { PortalEvent } from '../../model/event.ts'
 import { gather } from '../../util/gather.ts'
 import { drainSpool } from './drain.ts'
 import { isHopeless } from './hopeless.ts'
+import { inTime, type UnderWay } from './in-time.ts'
 import type { EventOutlet } from './outlet.ts'
 import type { SetAside } from './set-aside.ts'
 import type { EventSpoolStore } from './store.ts'
@@ -97,18 +98,16 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
     if (held !== undefined) await held
     if (!takes() || behind.has(event.memberId)) return toStore(event)
     const publication = outlet.publish(event, { signal: attempt.signal })
-    const outcome = await inTime(publication, () => leftFor(event), { underWay, member: event.memberId })
+    const among = { underWay, member: event.memberId, onFailed: rest }
+    const outcome = await inTime(publication, () => leftFor(event), among)
     if (outcome === 'confirmed') {
       confirmedAt = now()
       pause.ms = PAUSE_MS
       return 'published'
     }
-    if (outcome !== 'late') {
-      if (isHopeless(outcome)) {
-        if (await setAside(event, outcome)) return 'set-aside'
-        throw outcome
-      }
-      rest()
+    if (isHopeless(outcome)) {
+      if (await setAside(event, outcome)) return 'set-aside'
+      throw outcome
     }
     const kept = toStore(event)
     if (outcome === 'late') watchLate(event, publication, kept)
@@ -255,47 +254,5 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
 }
 
 const LEASE_MS = 15_000
-
-/** Even what was slow to get here has this long. */
-const LEAST_MS = 20
 /** For one event, while the broker confirms others. */
 const MOST_BUDGETS = 8
-
-/** A publication that nobody has confirmed yet. */
-interface UnderWay {
-  readonly member: string
-  /** Waits for it no longer: its event goes to the store. */
-  readonly giveUp: () => void
-}
-
-/**
- * How a publication ended, or `late` when no time is left. What came in while this process was busy is in time. When one
- * is late, all of its portal are: what came after it would otherwise be passed by those that come next.
- */
-function inTime(
-  publication: Promise<void>,
-  leftMs: () => number,
-  { underWay, member }: { readonly underWay: Set<UnderWay>; readonly member: string },
-): Promise<unknown> {
-  return new Promise((resolve) => {
-    let timer: NodeJS.Timeout
-    const end = (outcome: unknown): void => {
-      clearTimeout(timer)
-      underWay.delete(own)
-      resolve(outcome)
-    }
-    const own: UnderWay = { member, giveUp: () => end('late') }
-    const wait = (ms: number): void => {
-      timer = setTimeout(() => setImmediate(look), ms)
-    }
-    const look = (): void => {
-      if (!underWay.has(own)) return
-      const left = leftMs()
-      if (left > 0) wait(left)
-      else for (const one of [...underWay]) if (one.member === member) one.giveUp()
-    }
-    underWay.add(own)
-    wait(Math.max(LEAST_MS, leftMs()))
-    publication.then(() => end('confirmed'), end)
-  })
-}
