@@ -158,7 +158,8 @@ async function start(
     draining = true
     logger.info({ inHand: served.inHand }, 'service.draining')
     const grace = sleep(config.drainGraceMs)
-    const drained = await served.drain(config.drainTimeoutMs)
+    const ended = await Promise.all([served, outbox].map((part) => part.drain(config.drainTimeoutMs)))
+    const drained = ended.every(Boolean)
     await grace
     for (const close of closing.reverse())
       await close().catch((error) => logger.warn({ err: error }, 'close.failed'))

@@ -15,6 +15,8 @@ export interface OutboxPart {
   stats(): OutboxStats | undefined
   /** Begins to take rows and to tell replies. Without effect where the settings say no. */
   start(): Promise<void>
+  /** Takes no more rows and waits for those in hand, at most `boundMs`; true when all have ended. */
+  drain(boundMs: number): Promise<boolean>
 }
 
 /** How full the tables are. */
@@ -32,7 +34,7 @@ const PRUNE_MS = 10 * 60_000
 export function createOutboxPart(base: Foundation, ledger: Ledger): OutboxPart {
   const { config, store, broker, portals, metrics, logger, owner, now, random, newId, closing } = base
   const { enabled, pollMs, retentionMs, secrets, privateHosts } = config.outbox
-  if (!enabled) return { stats: () => undefined, start: async () => undefined }
+  if (!enabled) return { stats: () => undefined, start: async () => undefined, drain: async () => true }
   const queries = outboxQueries(store, owner)
   const log = (event: string, fields: Readonly<Record<string, unknown>>): void => logger.warn(fields, event)
   const rules = { secrets, privateHosts }
@@ -93,12 +95,13 @@ export function createOutboxPart(base: Foundation, ledger: Ledger): OutboxPart {
       closing.push(async () => {
         timers.forEach(clearInterval)
         for (const one of listening) await one.close()
-        await relay.close(config.drainTimeoutMs)
+        await relay.close(0)
         await callbacks.close()
         await sender.close()
       })
       logger.info({ told: store.listen !== undefined, pollMs }, 'outbox.ready')
     },
+    drain: (boundMs) => relay.close(boundMs),
   }
 }
 
