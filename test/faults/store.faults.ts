@@ -65,7 +65,7 @@ describe.skipIf(skip)(`bridges whose database is in trouble${note}`, () => {
   it('two bridges on one SQLite file: the second one is refused with a sentence, and the first goes on', async () => {
     const rig = await openRig({ name: 'one file for two', bridges: 1, store: 'sqlite' })
     rig.load.start(50)
-    for (let round = 0; round < 3; round++) {
+    for (let round = 0; round < sized(1, 5); round++) {
       const second = new Bridge({ env: rig.env, cwd: rig.folder })
       expect(await second.ends()).not.toBe(0)
       expect(second.output).toContain('is using this store')
