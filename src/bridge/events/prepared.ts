@@ -1,6 +1,7 @@
 import type { PortalEvent } from '../../model/event.ts'
 import { gather } from '../../util/gather.ts'
 import { drainSpool } from './drain.ts'
+import { createPause } from './pause.ts'
 import type { DurableOutlet, DurableOutletOptions } from './spool.ts'
 
 export interface PreparedOutletOptions extends Omit<DurableOutletOptions, 'budgetMs'> {
@@ -12,9 +13,6 @@ export interface PreparedOutletOptions extends Omit<DurableOutletOptions, 'budge
 }
 
 const LEASE_MS = 15_000
-/** After a failure at the broker nobody tries it for a while; the next failure makes it longer. */
-const PAUSE_MS = 1000
-const LONGEST_PAUSE_MS = 30_000
 
 /**
  * Every event goes by the store, so that nobody who posts one waits for what is prepared: it is durable when `keep`
@@ -27,7 +25,7 @@ export function createPreparedOutlet(options: PreparedOutletOptions): DurableOut
     await store.append(events)
     return events.map(() => undefined)
   })
-  const pause = { until: 0, ms: PAUSE_MS }
+  const pause = createPause(now)
   const late = new Map<string, Promise<unknown>>()
   let started = false
   let closed = false
@@ -38,7 +36,7 @@ export function createPreparedOutlet(options: PreparedOutletOptions): DurableOut
 
   const takes = (): boolean => {
     const { connected, blocked } = brokerState()
-    return started && connected && !blocked && now() >= pause.until
+    return started && connected && !blocked && pause.isOver()
   }
 
   async function look(): Promise<void> {
@@ -53,13 +51,12 @@ export function createPreparedOutlet(options: PreparedOutletOptions): DurableOut
       renew: () => store.lease(owner, LEASE_MS),
       setAside,
       onTrouble(error) {
-        pause.until = now() + pause.ms
-        pause.ms = Math.min(LONGEST_PAUSE_MS, pause.ms * 2)
+        pause.begin()
         log('event.spool', { err: error })
       },
     })
     if (ended !== 'empty') return
-    pause.ms = PAUSE_MS
+    pause.forget()
     size = { count: 0 }
   }
 

@@ -6,6 +6,7 @@ import { drainSpool } from './drain.ts'
 import { isHopeless } from './hopeless.ts'
 import { inTime, type UnderWay } from './in-time.ts'
 import type { EventOutlet } from './outlet.ts'
+import { createPause } from './pause.ts'
 import type { SetAside } from './set-aside.ts'
 import type { EventSpoolStore } from './store.ts'
 
@@ -51,9 +52,6 @@ interface Behind {
   appended: number
 }
 
-/** After a failure at the broker nobody tries it for a while; the next failure makes it longer. */
-const PAUSE_MS = 1000
-const LONGEST_PAUSE_MS = 30_000
 /** How long new events may be held back so that those in the store get out before them. */
 const HOLD_MS = 200
 
@@ -77,7 +75,7 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
     await store.append(events)
     return events.map(() => undefined)
   })
-  const pause = { until: 0, ms: PAUSE_MS }
+  const pause = createPause(now)
   /** Publications under way, in order of arrival. */
   const underWay = new Set<UnderWay>()
   let attempt = new AbortController()
@@ -91,7 +89,7 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
 
   const takes = (): boolean => {
     const { connected, blocked } = brokerState()
-    return started && connected && !blocked && now() >= pause.until
+    return started && connected && !blocked && pause.isOver()
   }
 
   async function keep(event: PortalEvent): Promise<Kept> {
@@ -102,7 +100,7 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
     const outcome = await inTime(publication, () => leftFor(event), among)
     if (outcome === 'confirmed') {
       confirmedAt = now()
-      pause.ms = PAUSE_MS
+      pause.forget()
       return 'published'
     }
     if (isHopeless(outcome)) {
@@ -125,9 +123,7 @@ export function createDurableOutlet(options: DurableOutletOptions): DurableOutle
     attempt.abort()
     attempt = new AbortController()
     for (const { giveUp } of [...underWay]) giveUp()
-    if (now() < pause.until) return
-    pause.until = now() + pause.ms
-    pause.ms = Math.min(LONGEST_PAUSE_MS, pause.ms * 2)
+    pause.begin()
   }
 
   async function toStore(event: PortalEvent): Promise<Kept> {
