@@ -138,7 +138,7 @@ describe.skipIf(skip)(`bridges whose broker is in trouble${note}`, () => {
 
   it('the queue of commands is deleted under its consumers: it is made again, and served', async () => {
     const rig = await openRig({ name: 'queue deleted', bridges: 2 })
-    for (let round = 0; round < sized(3, 20); round++) {
+    for (let round = 0; round < sized(2, 20); round++) {
       await rig.load.send(50)
       await rig.answered()
       await rig.tool.deleteQueue(rig.queues.commands)

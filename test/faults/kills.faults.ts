@@ -38,7 +38,7 @@ describe.skipIf(skip)(`bridges that are killed${note}`, () => {
       bridges: 2,
       mix: [{ weight: 1, kind: 'marked' }],
     })
-    for (let round = 0; round < sized(3, 20); round++) {
+    for (let round = 0; round < sized(2, 20); round++) {
       // The request arrives long after its sender has died, and after the next process has its commands.
       rig.portalWay.weather({ latencyMs: 1500 })
       await rig.load.send(150)

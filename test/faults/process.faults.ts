@@ -18,7 +18,7 @@ describe.skipIf(skip)(`bridges as processes${note}`, () => {
       sandbox: { latencyMs: 50 },
     })
     rig.load.start(150)
-    for (let round = 0; round < sized(6, 30); round++) {
+    for (let round = 0; round < sized(3, 30); round++) {
       await sleep(500)
       expect(await rig.fleet.replaceStopped(round % 3)).toBe(0)
       rig.injected('SIGTERM')
@@ -55,7 +55,7 @@ describe.skipIf(skip)(`bridges as processes${note}`, () => {
       env: { BRIDGE_QUIET_PERIOD: '12' },
     })
     rig.load.start(100)
-    for (let round = 0; round < sized(2, 10); round++) {
+    for (let round = 0; round < sized(1, 10); round++) {
       await sleep(1000)
       await stall(rig, round % 2, 7000)
     }
