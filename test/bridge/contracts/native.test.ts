@@ -149,7 +149,11 @@ describe('reading a native command', () => {
     [{ method: 'crm.deal.add', verify: 'title' }, 'VERIFY_INVALID', 'null'],
     [{ method: 'crm.deal.get', verify: 'origin' }, 'VERIFY_INVALID', 'repeated anyway'],
     [{ method: 'crm.deal.add', verify: { method: 'crm.deal.add' } }, 'VERIFY_INVALID', 'list method'],
-    [{ action: 'batch', verify: 'origin', params: { cmd: { a: 'profile' } } }, 'VERIFY_INVALID', 'one by one'],
+    [
+      { action: 'batch', verify: 'origin', params: { cmd: { a: 'profile' } } },
+      'VERIFY_INVALID',
+      'one by one',
+    ],
     [{ method: 'profile', api: 'v4' }, 'FIELD_INVALID', 'null'],
     [{ method: 'profile', reply: true }, 'FIELD_INVALID', 'null'],
     [{ method: 'profile', reply: { exchange: 'x' } }, 'FIELD_INVALID', 'null'],
