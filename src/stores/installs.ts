@@ -28,7 +28,7 @@ import {
 } from './queries/portals.ts'
 import { listTokens, markTokensDead, saveTokens } from './queries/tokens.ts'
 import { inTransaction } from './queries/transaction.ts'
-import { forgetVisitor } from './queries/visitors.ts'
+import { forgetVisitor, noteVisitor } from './queries/visitors.ts'
 import { listWebhooks } from './queries/webhooks.ts'
 import type { StoreTables } from './schema.ts'
 import type { Secrets } from './secrets.ts'
@@ -39,6 +39,8 @@ interface Install {
   readonly installation: Installation
   readonly tokens: { readonly key: TokenKey; readonly pair: TokenPair }
   readonly applicationToken?: string
+  /** The user is no administrator: the installation stays that of who made it. */
+  readonly visitor?: true
 }
 
 interface Uninstall {
@@ -89,13 +91,16 @@ export function installRecords(db: Kysely<StoreTables>, secrets: Secrets) {
 async function saveInstall(
   db: Kysely<StoreTables>,
   secrets: Secrets,
-  { portal, installation, tokens, applicationToken }: Install,
+  { portal, installation, tokens, applicationToken, visitor }: Install,
   now: number,
 ): Promise<void> {
   await savePortal(db, portal, now)
-  await saveInstallation(db, installation, now)
+  if (visitor === true) await saveNews(db, installation, tokens.key, now)
+  else {
+    await saveInstallation(db, installation, now)
+    await forgetVisitor(db, tokens.key)
+  }
   await saveTokens(db, secrets, tokens.key, tokens.pair, now)
-  await forgetVisitor(db, tokens.key)
   if (applicationToken !== undefined) {
     const { memberId, clientId } = installation
     await removeApplicationTokens(db, installation)
@@ -116,6 +121,21 @@ async function forgetPlaces(
 ): Promise<void> {
   await forgetCursors(db, `push/${memberId}/${clientId}`)
   await forgetSource(db, { memberId, clientId })
+}
+
+/** What changed of an installation, told by somebody who may not install: who made it stays. */
+async function saveNews(
+  db: Kysely<StoreTables>,
+  installation: Installation,
+  key: TokenKey,
+  now: number,
+): Promise<void> {
+  const { memberId, clientId } = key
+  const known = (await listInstallations(db, memberId)).find((one) => one.clientId === clientId)
+  const { userId: _, ...told } = installation
+  await saveInstallation(db, known?.userId === undefined ? told : { ...told, userId: known.userId }, now)
+  const own = (await listTokens(db, { memberId, clientId })).some(({ userId }) => userId === key.userId)
+  if (!own) await noteVisitor(db, key)
 }
 
 /** The application was removed: nothing of it proves or opens anything any more. */

@@ -1,6 +1,7 @@
 import { expect, it } from 'vitest'
 import { StoreError } from '../../src/model/errors.ts'
 import { savePortal } from '../../src/stores/queries/portals.ts'
+import { visitorsOf } from '../../src/stores/queries/visitors.ts'
 import { CLIENT_ID, type Connecting, connecting, storedTokens } from './connecting.ts'
 
 const open = (options: Parameters<typeof connecting>[0] = {}): Promise<Connecting> =>
@@ -134,6 +135,29 @@ it('lets nobody but an administrator install, whose form could name an applicati
   const { memberId } = bench.sandbox.identity()
   const event = { event: 'ONAPPUNINSTALL', 'auth[member_id]': memberId, 'auth[application_token]': 'made-up' }
   expect((await bench.submit('/b24/app-events', event)).json.error).toBe('APPLICATION_TOKEN_WRONG')
+})
+
+it('leaves the installation to who made it when another user of the portal opens the page', async () => {
+  const bench = await open()
+  const { action, fields } = await formOf(bench)
+  await bench.submit(action, fields)
+  const { token } = await bench.sandbox.app({ do: 'token', clientId: CLIENT_ID, userId: 3 })
+  const { access_token = '', refresh_token = '' } = token ?? {}
+  const visited = await bench.submit(action, { ...fields, AUTH_ID: access_token, REFRESH_ID: refresh_token })
+  expect(visited.status).toBe(200)
+  const { memberId } = bench.sandbox.identity()
+  const installations = await bench.store.db.selectFrom('installations').select('user_id').execute()
+  expect(installations).toEqual([{ user_id: '1' }])
+  const isVisitor = await visitorsOf(bench.store.db, memberId)
+  const users = await bench.store.db.selectFrom('tokens').select('user_id').orderBy('user_id').execute()
+  const told = users.map(({ user_id: userId }) => [
+    userId,
+    isVisitor({ memberId, clientId: CLIENT_ID, userId }),
+  ])
+  expect(told).toEqual([
+    ['1', false],
+    ['3', true],
+  ])
 })
 
 it('refuses an application that is not ours, with a page that people can read in the frame', async () => {

@@ -8,6 +8,8 @@ export interface VerifiedInstall {
   readonly tokens: { readonly key: TokenKey; readonly pair: TokenPair }
   /** Takes the place of the one that the application had on this portal; its fingerprint is kept. */
   readonly applicationToken?: string
+  /** The user is no administrator: who made the installation stays, and this pair is for calls in his own name only. */
+  readonly visitor?: true
 }
 
 /** An application with the secret that proves it to the authorization server. */

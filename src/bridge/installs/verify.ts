@@ -33,7 +33,8 @@ export async function verifyClaim(verifier: Verifier, claim: Claim): Promise<Ver
   const { install, isAdmin } = await verifyUser(verifier, claim)
   if (!isAdmin && !(await isKnownToken(verifier.store, claim, install.installation)))
     throw refuseInstall('NOT_ADMIN')
-  return install
+  // Whoever is no administrator brings news of the installation, and speaks for himself alone.
+  return isAdmin ? install : { ...install, visitor: true }
 }
 
 /**
