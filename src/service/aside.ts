@@ -9,6 +9,8 @@ import type { Foundation } from './foundation.ts'
 
 /** A portal's own queue is read in small bites: what is in hand from it is work for one lane only. */
 const LANE_PREFETCH = 100
+/** Another process may have found a suspect, and died of it. */
+const LOOK_MS = 30_000
 
 /**
  * Serves the command queue, and beside it what was moved out of its way: queues of portals with a backlog, and the queue
@@ -18,12 +20,6 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
   const { broker, now, store, portals, instances, metrics } = base
   const { queue: commandQueue, prefetch, log } = settings
   const suspected = suspectQueue(commandQueue)
-  await broker.declare({
-    mode: 'declare',
-    exchanges: [],
-    queues: [{ name: suspected, durable: true, type: 'quorum' }],
-    bindings: [],
-  })
   const delays = new DelayQueues({ broker, prefix: 'b24.retry', now })
   const park: Aside['park'] = async (delivery, waitMs) => {
     try {
@@ -38,9 +34,43 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
       return false
     }
   }
+  let suspects: CommandConsumer | undefined
+  let opening: Promise<void> = Promise.resolve()
+  let ended = false
+  /** The queue is made for the first suspect, and found again by every process after that. */
+  const serveSuspects = async (made: 'make' | 'if there'): Promise<void> => {
+    if (suspects !== undefined || ended) return
+    if (made === 'make')
+      await broker.declare({
+        mode: 'declare',
+        exchanges: [],
+        queues: [{ name: suspected, durable: true, type: 'quorum' }],
+        bindings: [],
+      })
+    else if ((await broker.queueInfo(suspected)) === undefined) return
+    suspects = await consumeCommands({
+      ...beside,
+      queue: suspected,
+      prefetch: 1,
+      suspects: trySuspects({
+        store: {
+          begin: (id, at) => beginSuspect(store.db, id, at),
+          end: (id) => endSuspect(store.db, id),
+        },
+        now,
+        log,
+      }),
+    })
+  }
+  const open = (made: 'make' | 'if there'): Promise<void> => {
+    const next = opening.catch(() => undefined).then(() => serveSuspects(made))
+    opening = next
+    return next
+  }
   const aSuspect = sendSuspectsTo(suspected, {
     broker,
     now,
+    ensure: () => open('make'),
     log(event, fields) {
       metrics.moved('suspect')
       log(event, fields)
@@ -64,19 +94,8 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
     now,
     log,
   })
-  const suspects = await consumeCommands({
-    ...beside,
-    queue: suspected,
-    prefetch: 1,
-    suspects: trySuspects({
-      store: {
-        begin: (id, at) => beginSuspect(store.db, id, at),
-        end: (id) => endSuspect(store.db, id),
-      },
-      now,
-      log,
-    }),
-  })
+  await open('if there')
+  const looking = setInterval(() => void open('if there').catch(() => undefined), LOOK_MS)
   const main = await consumeCommands({
     ...settings,
     suspects: aSuspect,
@@ -90,20 +109,22 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
     },
   })
   await lanes.start()
-  const parts = [main, lanes, suspects]
+  const parts = () => [main, lanes, ...(suspects === undefined ? [] : [suspects])]
   return {
     get inHand() {
-      return main.inHand + lanes.inHand + suspects.inHand
+      return parts().reduce((sum, part) => sum + part.inHand, 0)
     },
     get oldestAt() {
-      return oldestOf(parts)
+      return oldestOf(parts())
     },
     async pause() {
       await main.pause()
     },
     resume: () => main.resume(),
     async drain(boundMs) {
-      return (await Promise.all(parts.map((part) => part.drain(boundMs)))).every(Boolean)
+      ended = true
+      clearInterval(looking)
+      return (await Promise.all(parts().map((part) => part.drain(boundMs)))).every(Boolean)
     },
   }
 }

@@ -1,5 +1,6 @@
 import type { Broker, Delivery, HeaderValue, Message } from '../../brokers/broker.ts'
 import type { Portal } from '../portals.ts'
+import type { Held } from './held.ts'
 
 /**
  * Where deliveries go that cannot be carried out now, so that they do not stand in the way of others. Each method
@@ -9,10 +10,8 @@ export interface Aside {
   /** Asked before a command is carried out. */
   admit(
     delivery: Delivery,
-    command: {
+    command: Held & {
       readonly portal: Portal
-      /** Commands of this portal that are in hand from the same queue, this one included. */
-      readonly held: number
       /** It has a place in an order. */
       readonly ordered: boolean
     },

@@ -430,8 +430,7 @@ class QueueServer implements CommandConsumer {
     const ordered = command.orderKey !== undefined
     return {
       admit: (portal) => {
-        const held = this.#held.take(delivery, portal.domain)
-        return aside.admit(delivery, { portal, held, ordered })
+        return aside.admit(delivery, { portal, ordered, ...this.#held.take(delivery, portal.domain) })
       },
       park: (waitMs) => aside.park(delivery, waitMs),
     }

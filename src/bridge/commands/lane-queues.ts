@@ -2,6 +2,7 @@ import type { Broker, Delivery } from '../../brokers/broker.ts'
 import { BrokerError } from '../../model/errors.ts'
 import type { Portal } from '../portals.ts'
 import { type Aside, movedMessage } from './aside.ts'
+import type { Held } from './held.ts'
 
 /** Serves one queue; see `consumeCommands`. */
 export interface LaneConsumer {
@@ -65,7 +66,7 @@ const REFUSED_MS = 30_000
  *
  * | state of a portal | its commands on the common queue |
  * | --- | --- |
- * | no lane queue | are carried out, up to its share; what comes beyond that opens a lane queue |
+ * | no lane queue | are carried out, up to its share (half of the prefetch; when that is nearly full, an even part); what comes beyond that opens a lane queue |
  * | moving | are moved to its lane queue, which is served beside the common one |
  * | a command has an order key, and several processes run | is moved: a lane queue has one consumer at a time |
  * | cannot be called | the same, and the lane queue is left alone meanwhile |
@@ -107,7 +108,7 @@ export class LaneQueues {
   /** Moves the delivery when its portal is to use a queue of its own; see `Aside.admit`. */
   async admit(
     delivery: Delivery,
-    { portal, held, ordered }: Parameters<Aside['admit']>[1],
+    { portal, ordered, ...held }: Parameters<Aside['admit']>[1],
   ): Promise<boolean> {
     const known = this.#lanes.get(portal.domain)
     // Only one process at a time is given the messages of a lane queue, in their order.
@@ -136,10 +137,14 @@ export class LaneQueues {
     return ended.every(Boolean)
   }
 
-  #isTooMuch({ lane }: Portal, held: number): boolean {
+  #isTooMuch({ lane }: Portal, { held, holders, all }: Held): boolean {
     if (this.#options.portals().length < 2) return false
-    const share = lane.stats().trouble === undefined ? this.#options.share : BLOCKED_SHARE
-    return held > share
+    if (lane.stats().trouble !== undefined) return held > BLOCKED_SHARE
+    const { share } = this.#options
+    // Several slow portals together may fill what none of them fills alone.
+    const isCrowded = all > 1.5 * share
+    const fair = Math.max(BLOCKED_SHARE, Math.floor((2 * share) / (holders + 1)))
+    return held > (isCrowded ? Math.min(share, fair) : share)
   }
 
   async #open(domain: string): Promise<LaneQueue> {

@@ -25,19 +25,27 @@ export function suspectQueue(commandQueue: string): string {
 }
 
 /**
- * On the common queue: what the broker has handed out three times already goes to the queue of suspects, which is served
- * one message at a time. Every broker that counts deliveries does so when a connection ends.
+ * On the common queue, in the first minutes of a process: what the broker has handed out three times already goes to the queue of suspects, which is served
+ * one message at a time; `ensure` makes it. Every broker that counts deliveries does so when a connection ends.
  *
  * https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
  */
 export function sendSuspectsTo(
   queue: string,
-  { broker, now, log }: SuspectParts & { readonly broker: Broker },
+  {
+    broker,
+    now,
+    log,
+    ensure,
+  }: SuspectParts & { readonly broker: Broker; readonly ensure: () => Promise<void> },
 ): Suspects {
+  const startedAt = now()
   const most = broker.features.delayedRequeue ? SUSPICIOUS_WHERE_DELAYS_COUNT : SUSPICIOUS
   return {
     async look(delivery) {
-      if (delivery.deliveryCount < most) return 'fine'
+      // What kills processes is met again right after the start; later on, deliveries are counted for other reasons.
+      if (delivery.deliveryCount < most || now() - startedAt > SUSPICION_MS) return 'fine'
+      await ensure()
       await broker.publish({ exchange: '', routingKey: queue }, movedMessage(delivery.message, now()))
       delivery.ack()
       log('command.suspected', { queue: delivery.queue, messageId: delivery.message.messageId })
@@ -46,6 +54,9 @@ export function sendSuspectsTo(
     survived: () => undefined,
   }
 }
+
+/** How long after the start of a process its messages are looked at like that. */
+const SUSPICION_MS = 120_000
 
 interface SuspectParts {
   readonly now: () => number
