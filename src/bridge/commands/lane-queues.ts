@@ -49,6 +49,8 @@ interface LaneQueue {
   emptySince: number | undefined
   notedAt: number
   moved: number
+  /** Set while the queue is being made. */
+  opening: Promise<void> | undefined
 }
 
 const TICK_MS = 1000
@@ -148,9 +150,20 @@ export class LaneQueues {
   }
 
   async #open(domain: string): Promise<LaneQueue> {
-    const { broker, store, now, log, prefix } = this.#options
+    const { now, prefix } = this.#options
     const known = this.#lanes.get(domain) ?? this.#add(`${prefix}.${domain}`, domain)
     if (known.moving && now() - known.notedAt < NOTE_MS) return known
+    // Many commands of one portal come at once: the first makes the queue for all.
+    known.opening ??= this.#make(known).finally(() => {
+      known.opening = undefined
+    })
+    await known.opening
+    return known
+  }
+
+  async #make(known: LaneQueue): Promise<void> {
+    const { broker, store, now, log } = this.#options
+    const { domain } = known
     await store.note(known.queue, domain, now())
     await broker.declare({
       mode: 'declare',
@@ -169,7 +182,6 @@ export class LaneQueues {
     if (!known.moving) log('lane-queue.opened', { portal: domain, queue: known.queue })
     known.moving = true
     known.emptySince = undefined
-    return known
   }
 
   #add(queue: string, domain: string): LaneQueue {
@@ -182,6 +194,7 @@ export class LaneQueues {
       emptySince: undefined,
       notedAt: 0,
       moved: 0,
+      opening: undefined,
     }
     this.#lanes.set(domain, lane)
     return lane
