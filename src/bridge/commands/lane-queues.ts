@@ -233,6 +233,7 @@ export class LaneQueues {
   }
 
   async #look(lane: LaneQueue): Promise<void> {
+    if (lane.opening !== undefined) return
     const { portals, serve, broker, now, log } = this.#options
     const blocked =
       portals()
