@@ -1,10 +1,5 @@
-import { CommandError } from '../../model/errors.ts'
-
-interface Refusal {
-  readonly status: number
-  readonly description: string
-  readonly hint?: string
-}
+import type { CommandError } from '../../model/errors.ts'
+import { type Refusal, refusalError } from '../refusal.ts'
 
 /** Why an event request is turned away. Nothing of it has been kept then. */
 export const EVENT_REFUSALS = {
@@ -49,10 +44,5 @@ export type EventRefusal = keyof typeof EVENT_REFUSALS
 
 /** The error to throw for a refusal of the table. */
 export function refuseEvent(code: EventRefusal, cause?: unknown): CommandError {
-  const entry: Refusal = EVENT_REFUSALS[code]
-  return new CommandError(code, entry.description, {
-    status: entry.status,
-    ...(entry.hint === undefined ? {} : { hint: entry.hint }),
-    ...(cause === undefined ? {} : { cause }),
-  })
+  return refusalError(code, EVENT_REFUSALS[code], cause)
 }

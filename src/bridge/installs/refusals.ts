@@ -1,10 +1,5 @@
-import { CommandError } from '../../model/errors.ts'
-
-interface Refusal {
-  readonly status: number
-  readonly description: string
-  readonly hint?: string
-}
+import type { CommandError } from '../../model/errors.ts'
+import { type Refusal, refusalError } from '../refusal.ts'
 
 /** Why an installation, an authorization or a life-cycle event is turned away. Nothing has been written then. */
 export const INSTALL_REFUSALS = {
@@ -125,12 +120,7 @@ export type InstallRefusal = keyof typeof INSTALL_REFUSALS
 
 /** The error to throw for a refusal of the table. */
 export function refuseInstall(code: InstallRefusal, cause?: unknown): CommandError {
-  const entry: Refusal = INSTALL_REFUSALS[code]
-  return new CommandError(code, entry.description, {
-    status: entry.status,
-    ...(entry.hint === undefined ? {} : { hint: entry.hint }),
-    ...(cause === undefined ? {} : { cause }),
-  })
+  return refusalError(code, INSTALL_REFUSALS[code], cause)
 }
 
 /** Counts refusals by way and reason, and logs them: the first at once, then one line in ten seconds with the number. */
