@@ -92,7 +92,12 @@ async function start(
   const speaking = underConnector(base)
   const dead = createDeadLetterPart(base)
   const remembering = ledgerQueries(store)
-  const ledger = createLedger(remembering.store, base.now)
+  const ledger = createLedger(remembering.store, {
+    now: base.sharedNow,
+    quietMs: config.quietMs,
+    shared: store.features.shared,
+    startStopwatch: base.startStopwatch,
+  })
   const outbox = createOutboxPart(speaking, ledger)
   const lanes = (): { domain: string; stats: LaneStats }[] =>
     base.portals.list().map(({ domain, lane }) => ({ domain, stats: lane.stats() }))

@@ -4,7 +4,8 @@ import { BrokerError, CommandError, StoreError } from '../model/errors.ts'
 import type { Outcome } from '../model/outcome.ts'
 import { KEEP_REPLY_HEADER } from './commands/consume.ts'
 import { execute } from './commands/execute.ts'
-import { decodeKept, type Ledger, LedgerEntry, NOT_KEPT, REUSED, requestHash } from './commands/ledger.ts'
+import { decodeKept, type Ledger, NOT_KEPT, REUSED, requestHash } from './commands/ledger.ts'
+import { begunElsewhere, LedgerEntry } from './commands/ledger-entry.ts'
 import { isReadCommand, rejected } from './commands/run.ts'
 import { settlement } from './commands/settle.ts'
 import type { Contract } from './contracts/contract.ts'
@@ -68,33 +69,27 @@ export function createDoor(settings: DoorSettings): Door {
       const entry = entryFor(message, command)
       const known = await entry?.recall()
       if (known?.reply !== undefined) return { reply: known.reply.message }
-      if (known?.outcome !== undefined && known.since === undefined)
-        return { reply: encode(message, command, known.outcome) }
+      if (known?.outcome !== undefined) return { reply: encode(message, command, known.outcome) }
+      if (known !== undefined && (entry?.quietLeft(known) ?? 0) > 0) throw begunElsewhere()
       const { messageId } = message
       const { outcome, ...found } = await execute(
         command,
-        {
-          messageId,
-          entry,
-          ...(known?.outcome === undefined || known.since === undefined
-            ? {}
-            : { begun: { since: known.since, outcome: known.outcome } }),
-        },
-        { ...settings, source: 'http', signal },
+        { messageId, entry, begun: known?.begun },
+        { ...settings, now: ledger.now, source: 'http', signal },
       )
       // Nobody waits for an answer from a queue here, so nothing is put aside.
       if (outcome === 'aside') throw new Error('a command of a caller was put aside')
       portal = found.portal
       if (settlement(outcome, true) === 'requeue') {
-        await entry?.forget()
+        await entry?.withdraw()
         throw withdrawn(outcome)
       }
-      const reply = encode(message, command, outcome, portal)
-      if (entry?.begun === true) {
-        const address = { exchange: '', routingKey: '' }
-        await (outcome.kind === 'failed' ? entry.forget() : entry.done({ address, message: reply }))
+      const reply = {
+        address: { exchange: '', routingKey: '' },
+        message: encode(message, command, outcome, portal),
       }
-      return { reply }
+      const counts = (await entry?.end(reply, outcome.kind !== 'failed')) ?? reply
+      return { reply: counts.message }
     } catch (error) {
       if (error instanceof StoreError || (error instanceof CommandError && error.status === 503)) throw error
       return { reply: encode(message, command, rejected(error), portal) }
@@ -137,13 +132,14 @@ export function createDoor(settings: DoorSettings): Door {
       if (record !== undefined && record.requestHash !== hash) throw reused()
       // It is done, or on its way: unless its publication failed, the reply will come.
       if (record !== undefined) return
-      await ledger.started(key, hash)
+      const since = await ledger.started(key, hash)
+      if (since === undefined) return
       const headers = { ...message.headers, [KEEP_REPLY_HEADER]: key }
       try {
         await broker.publish({ exchange: '', routingKey: commandQueue }, { ...message, headers })
       } catch (error) {
         // Unless the broker may have stored it all the same, nobody will ever write its reply.
-        if (!(error instanceof BrokerError && MAYBE_STORED.has(error.code))) await ledger.forget(key)
+        if (!(error instanceof BrokerError && MAYBE_STORED.has(error.code))) await ledger.forget(key, since)
         throw error
       }
     },

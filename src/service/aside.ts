@@ -85,7 +85,7 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
       forget: (queue) => forgetLaneQueue(store.db, queue),
     },
     prefix: commandQueue === 'b24.commands' ? 'b24.lane' : `${commandQueue}.lane`,
-    share: Math.max(1, Math.floor(prefetch / 2)),
+    prefetch,
     instances,
     onSize: metrics.laneQueues,
     portals: () => portals.list(),

@@ -24,7 +24,6 @@ export async function serveCommands(
     broker,
     portals,
     ledger,
-    shared: store.features.shared,
     now,
     newId,
     queue: chosen.commandQueue,
@@ -48,6 +47,8 @@ export async function serveCommands(
       logger.warn(fields, event)
     },
   }
+  if (store.features.shared && config.quietMs <= config.requestTimeoutMs)
+    logger.warn(SHORT, 'quiet-period.short')
   // Queues of our own need the right to make them.
   const serving = config.topology === 'declare' ? serveWithAside(base, settings) : consumeCommands(settings)
   const consumer = await base.unlessStopped(serving)
@@ -57,6 +58,10 @@ export async function serveCommands(
   ]
   closing.push(async () => timers.forEach(clearInterval))
   return consumer
+}
+
+const SHORT = {
+  hint: 'Set BRIDGE_QUIET_PERIOD above BRIDGE_REQUEST_TIMEOUT: another process may repeat a write that the portal is still working on.',
 }
 
 /** What became of a command, for its span. */

@@ -15,9 +15,11 @@ import { bucketLevels } from '../stores/bucket-levels.ts'
 import { openStore } from '../stores/open.ts'
 import type { Secrets } from '../stores/secrets.ts'
 import { openSharedBuckets } from '../stores/shared-buckets.ts'
+import { openSharedClock } from '../stores/shared-clock.ts'
 import { openSharedRests } from '../stores/shared-rests.ts'
 import type { Store } from '../stores/store.ts'
 import { folderBeside, unlockStore } from '../stores/unlock.ts'
+import { type StartStopwatch, stopwatchBy } from '../util/stopwatch.ts'
 
 /** What every part of the service stands on. */
 export interface Foundation {
@@ -36,6 +38,9 @@ export interface Foundation {
   /** This process, different for each: the owner of leases. */
   readonly owner: string
   readonly now: () => number
+  /** The time that all processes on the store agree on: milliseconds since 1970. */
+  readonly sharedNow: () => number
+  readonly startStopwatch: StartStopwatch
   readonly random: () => number
   readonly newId: () => string
   /** What is to be closed at the end, last first. */
@@ -56,6 +61,8 @@ export interface ServiceOptions {
   readonly onFatal?: (reason: string) => void
 }
 
+const steady = (): number => performance.now()
+
 const BAD_NEWS =
   /^(?:install\.refused|portal\.(?:suspended|unsaved)|bucket\.alone|event\.(?:lost|refused|set-aside|spool|spool-full)|offline\.(?:failed|lost|refused|stale|trouble|unreadable)|scan\.(?:failed|refused)|subscriptions\.failed|token\.(?:dead|idle|spool))$/
 
@@ -74,6 +81,8 @@ export async function openFoundation(
     onLost: () => onFatal?.('another process has taken the store over'),
   })
   closing.push(() => store.close())
+  const clock = await openSharedClock(store, { wall: Date.now, steady })
+  closing.push(async () => clock.close())
   const secrets: Secrets = await unlockStore(store, {
     address: config.store,
     given: config.secretKey,
@@ -103,6 +112,8 @@ export async function openFoundation(
     broker,
     owner: `${instance}-${randomUUID()}`,
     now: Date.now,
+    sharedNow: clock.now,
+    startStopwatch: stopwatchBy(Date.now, steady),
     random: Math.random,
     newId: randomUUID,
     closing,

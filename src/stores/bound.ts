@@ -118,7 +118,9 @@ export function ledgerQueries({ db }: Store) {
       done: (rows: Parameters<typeof ledger.markDone>[1]) => watch(ledger.markDone(db, rows)),
       again: (key: string, since: number, startedAt: number) =>
         watch(ledger.markAgain(db, key, { since, startedAt })),
-      forget: (keys: readonly string[]) => watch(ledger.forget(db, keys)),
+      conclude: (key: string, since: number, end: Parameters<typeof ledger.markConcluded>[3]) =>
+        watch(ledger.markConcluded(db, key, since, end)),
+      forget: (rows: Parameters<typeof ledger.forget>[1]) => watch(ledger.forget(db, rows)),
     },
   }
 }

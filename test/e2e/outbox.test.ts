@@ -48,7 +48,7 @@ for (const database of DATABASES)
         expect(page).toContain('b24_outbox_rows_total{state="done"} 1\n')
         expect(page).toContain('b24_outbox_rows_total{state="failed"} 1\n')
         expect(page).toContain('b24_outbox_depth{state="new"} 0\n')
-      })
+      }, 20_000) // The tables are counted every fifteen seconds.
     })
 
     it('do nothing when the transaction that wrote them is taken back', async () => {

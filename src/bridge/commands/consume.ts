@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Address, Broker, Consumer, Delivery, Message } from '../../brokers/broker.ts'
 import type { Command } from '../../model/command.ts'
-import { BridgeError, BrokerError } from '../../model/errors.ts'
+import { BridgeError, BrokerError, StoreError } from '../../model/errors.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Contract } from '../contracts/contract.ts'
 import type { Portal, Portals } from '../portals.ts'
@@ -10,11 +10,12 @@ import { type Aside, ageOf, originalMessage } from './aside.ts'
 import { type ExecuteSettings, execute } from './execute.ts'
 import { HeldByPortal } from './held.ts'
 import { createInHand, type InHand } from './in-hand.ts'
-import { type KeptReply, type Ledger, LedgerEntry, type Recalled, requestHash } from './ledger.ts'
+import { type KeptReply, type Ledger, requestHash } from './ledger.ts'
+import { LedgerEntry, type Recalled } from './ledger-entry.ts'
 import { keepDead, publishReply } from './reply.ts'
 import { reportOf, type SettledReport } from './report.ts'
 import { isReadCommand, type RunOptions, rejected, tooLargeToReply } from './run.ts'
-import { isForeign, isOurTrouble, settlement } from './settle.ts'
+import { isForeign, isOurTrouble, isPassing, settlement } from './settle.ts'
 import type { Suspects } from './suspects.ts'
 
 export interface ConsumeSettings {
@@ -41,8 +42,6 @@ export interface ConsumeSettings {
   readonly quietMs?: number
   /** Where commands go that cannot be carried out now; without it they are held here. */
   readonly aside?: Aside
-  /** Other processes write the same ledger. */
-  readonly shared?: boolean
   /** Looks at messages that processes may have died of. */
   readonly suspects?: Suspects
   /** A reply with a larger body is replaced by an error; no bound unless set. */
@@ -87,9 +86,9 @@ const REMEMBERED = 20_000
 const MAX_BYTES_IN_HAND = 256 * 1024 * 1024
 /** The cloud cuts a request at 60 s. https://apidocs.bitrix24.com/limits.html */
 const QUIET_MS = 75_000
-/** The longest pause between two tries to write how a command ended. */
-const STORE_HOLD_MS = 60_000
-/** Pause before a delivery is handed back because the store or the broker is away. */
+/** So long a command is held while the store is away; then it is handed back, well before the broker takes it back. */
+const MOST_HELD_MS = 300_000
+/** Pause before the next try while the store or the broker is away. */
 const PAUSE_MS = 1000
 
 class QueueServer implements CommandConsumer {
@@ -101,7 +100,7 @@ class QueueServer implements CommandConsumer {
   /** Writes with a message id that are under way, by their key in the ledger. */
   readonly #writing = new Map<string, Promise<unknown>>()
   /** Commands in hand by the domain of their portal. */
-  readonly #held = new HeldByPortal()
+  readonly #portals = new HeldByPortal()
   #consumer: Consumer | undefined
   /** Bodies in hand. */
   #bytes = 0
@@ -128,7 +127,7 @@ class QueueServer implements CommandConsumer {
       const { length } = delivery.message.body
       const running = this.#take(delivery).finally(() => {
         this.#running.delete(running)
-        this.#held.letGo(delivery)
+        this.#portals.letGo(delivery)
         this.#weigh(-length)
       })
       this.#running.set(running, this.#settings.now())
@@ -203,7 +202,7 @@ class QueueServer implements CommandConsumer {
     }
     const job = this.#jobs.add(identity, delivery)
     try {
-      const report = await this.#watched(delivery)
+      const report = await this.#held(delivery)
       job.finish(report?.outcome !== 'requeued')
       if (report !== undefined) this.#settings.onSettled({ ...report, ms: this.#settings.now() - startedAt })
     } catch (error) {
@@ -212,13 +211,35 @@ class QueueServer implements CommandConsumer {
       if (set) return
       await this.#pause()
       delivery.requeue()
-      this.#settings.log('command.requeued', {
-        queue: delivery.queue,
-        messageId: message.messageId,
-        code: error instanceof BridgeError ? error.code : 'INTERNAL_ERROR',
-        reason: error instanceof Error ? error.message : String(error),
-      })
+      this.#note('command.requeued', delivery, error)
     }
+  }
+
+  /**
+   * While the store is away a command is held here and tried again: handed back, it would come again at once, and RabbitMQ
+   * would count each time as one more delivery.
+   */
+  async #held(delivery: Delivery): Promise<Report | undefined> {
+    const { now } = this.#settings
+    const heldAt = now()
+    for (let isFirst = true; ; isFirst = false) {
+      try {
+        return await this.#watched(delivery)
+      } catch (error) {
+        const isOver = this.#stop.signal.aborted || delivery.lost || now() - heldAt > MOST_HELD_MS
+        if (!isPassing(error) || isOver) throw error
+        if (isFirst) this.#note('command.held', delivery, error)
+        await this.#pause()
+      }
+    }
+  }
+
+  #note(event: string, delivery: Delivery, error: unknown): void {
+    this.#settings.log(event, {
+      ...idsOf(delivery),
+      code: error instanceof BridgeError ? error.code : 'INTERNAL_ERROR',
+      reason: error instanceof Error ? error.message : String(error),
+    })
   }
 
   /** An error that nobody foresaw would come again with the message: keep it for people, with the stack in the log. */
@@ -295,24 +316,21 @@ class QueueServer implements CommandConsumer {
       return this.#report(delivery, command, { kind: 'done', status: 200, attempts: 0 }, undefined, true)
     }
     const known = failed ?? replayed?.outcome
-    const since = replayed?.since
-    if (command === undefined || (known !== undefined && since === undefined)) {
+    if (command === undefined || known !== undefined) {
       return this.#settle(delivery, command, known as Outcome, {
         entry,
         portal: undefined,
         replayed: replayed !== undefined,
       })
     }
+    const begun = replayed?.begun
     const { outcome, portal } = await execute(
       this.#ordered(command),
-      {
-        messageId: delivery.message.messageId,
-        entry,
-        ...(known === undefined || since === undefined ? {} : { begun: { since, outcome: known } }),
-      },
+      { messageId: delivery.message.messageId, entry, begun },
       {
         ...this.#settings,
         ...this.#settings.run,
+        now: this.#settings.ledger?.now ?? this.#settings.now,
         source: this.#queueOf(delivery),
         quietMs: this.#settings.quietMs ?? QUIET_MS,
         signal: this.#stop.signal,
@@ -320,20 +338,16 @@ class QueueServer implements CommandConsumer {
       },
     )
     if (outcome === 'aside') return undefined
-    return this.#settle(delivery, command, outcome, { entry, portal, replayed: outcome === known })
+    return this.#settle(delivery, command, outcome, { entry, portal, replayed: outcome === begun?.outcome })
   }
 
-  /**
-   * What the ledger knows of the command. On a store of many processes one that was begun may be under way in another
-   * one, which has lost its connection to the broker but not to the portal: it is left alone for the quiet period, so
-   * that nobody says "unknown" beside somebody who says "done".
-   */
+  /** What the ledger knows of the command, once the quiet period of one that was begun elsewhere is over. */
   async #recall(delivery: Delivery, entry: LedgerEntry | undefined): Promise<Recalled | 'aside' | undefined> {
-    const { shared = false, now, aside, quietMs = QUIET_MS } = this.#settings
+    const { aside } = this.#settings
     for (;;) {
       const known = await entry?.recall()
-      const waitMs = known?.since === undefined || !shared ? 0 : known.since + quietMs - now()
-      if (waitMs <= 0) return known
+      const waitMs = known === undefined ? 0 : (entry?.quietLeft(known) ?? 0)
+      if (waitMs === 0) return known
       if ((await aside?.park(delivery, waitMs)) === true) return 'aside'
       await sleep(waitMs, undefined, { signal: this.#stop.signal }).catch(() => {
         throw new BrokerError('BROKER_CLOSED', 'Handed back before its end was known')
@@ -357,8 +371,9 @@ class QueueServer implements CommandConsumer {
     const { entry, portal } = known
     const decided = settlement(outcome, command !== undefined, this.#settings)
     if (decided === 'requeue') {
-      await entry?.forget()
-      if (isOurTrouble(outcome)) await this.#pause()
+      await entry?.withdraw()
+      const { code = '', description = '' } = outcome.failure ?? {}
+      if (isOurTrouble(outcome)) throw new StoreError(code, description)
       delivery.requeue()
       return { ...this.#report(delivery, command, outcome, portal, false), outcome: 'requeued' }
     }
@@ -369,8 +384,8 @@ class QueueServer implements CommandConsumer {
     })
     const smaller = (): KeptReply => encode(tooLargeToReply(command, outcome))
     const whole = encode(outcome)
-    const reply = whole.message.body.length > (this.#settings.maxReplyBytes ?? Infinity) ? smaller() : whole
-    if (entry?.begun === true) await this.#remember(entry, outcome, reply)
+    const ours = whole.message.body.length > (this.#settings.maxReplyBytes ?? Infinity) ? smaller() : whole
+    const reply = entry === undefined ? ours : await this.#remember(delivery, entry, outcome, ours)
     await this.#keepForAsker(message, reply)
     if (decided === 'reply-and-keep') {
       await keepDead(this.#settings, delivery, {
@@ -387,14 +402,28 @@ class QueueServer implements CommandConsumer {
     return this.#report(delivery, command, outcome, portal, known.replayed)
   }
 
-  /** A store that stumbles now must not turn what is known into "unknown" later. */
-  async #remember(entry: LedgerEntry, outcome: Outcome, reply: KeptReply): Promise<void> {
-    for (let pause = 200; ; pause *= 2) {
+  /**
+   * Keeps how it ended, and gives the reply that counts: that of another process, where one has ended it before. A store
+   * that stumbles now must not turn what is known into "unknown" later.
+   */
+  async #remember(
+    delivery: Delivery,
+    entry: LedgerEntry,
+    outcome: Outcome,
+    reply: KeptReply,
+  ): Promise<KeptReply> {
+    const { now } = this.#settings
+    const heldAt = now()
+    for (;;) {
       try {
-        return await (outcome.kind === 'failed' ? entry.forget() : entry.done(reply))
+        const counts = await entry.end(reply, outcome.kind !== 'failed')
+        if (counts !== reply)
+          this.#settings.log('command.overtaken', { ...idsOf(delivery), outcome: outcome.kind })
+        return counts
       } catch (error) {
-        if (pause > STORE_HOLD_MS || this.#stop.signal.aborted) throw error
-        await sleep(pause)
+        const isOver = this.#stop.signal.aborted || now() - heldAt > MOST_HELD_MS
+        if (!(error instanceof StoreError) || isOver) throw error
+        await this.#pause()
       }
     }
   }
@@ -430,7 +459,7 @@ class QueueServer implements CommandConsumer {
     const ordered = command.orderKey !== undefined
     return {
       admit: (portal) => {
-        return aside.admit(delivery, { portal, ordered, ...this.#held.take(delivery, portal.domain) })
+        return aside.admit(delivery, { portal, ordered, ...this.#portals.take(delivery, portal.domain) })
       },
       park: (waitMs) => aside.park(delivery, waitMs),
     }
@@ -455,6 +484,13 @@ class QueueServer implements CommandConsumer {
       replayed,
     })
   }
+}
+
+function idsOf({ queue, message }: Delivery): {
+  readonly queue: string
+  readonly messageId: string | undefined
+} {
+  return { queue, messageId: message.messageId }
 }
 
 /** A deadline counts from the first arrival, whichever queues the message has been on since. */

@@ -3,9 +3,10 @@ import type { CallCommand, Command } from '../../model/command.ts'
 import { isReadMethod } from '../../model/methods.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Portal, Portals } from '../portals.ts'
-import type { LedgerEntry } from './ledger.ts'
+import type { Begun, LedgerEntry } from './ledger-entry.ts'
 import { resolveDoubt } from './resolve.ts'
 import { isV3, type RunOptions, rejected, runCommand } from './run.ts'
+import { isOurTrouble } from './settle.ts'
 import { type Findable, makeFindable } from './verify.ts'
 
 /** What carrying out works with, the same for all commands of a queue. */
@@ -18,16 +19,10 @@ export interface ExecuteSettings extends Pick<RunOptions, 'source' | 'countLists
   /** How long a write in doubt is left alone before it is looked up or repeated. */
   readonly quietMs: number
   readonly signal: AbortSignal
+  /** The ledger's clock. */
   readonly now: () => number
   readonly newId: () => string
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
-}
-
-/** A write that was begun before and whose end nobody has seen. */
-export interface Begun {
-  /** When it may have left last: milliseconds since 1970. */
-  readonly since: number
-  readonly outcome: Outcome
 }
 
 export interface Execution {
@@ -47,7 +42,11 @@ export async function execute(
     messageId,
     entry,
     begun,
-  }: { messageId: string | undefined; entry: LedgerEntry | undefined; begun?: Begun },
+  }: {
+    readonly messageId: string | undefined
+    readonly entry: LedgerEntry | undefined
+    readonly begun?: Begun | undefined
+  },
   settings: ExecuteSettings,
 ): Promise<Execution> {
   let portal: Portal | undefined
@@ -60,18 +59,18 @@ export async function execute(
     const found = await settings.portals.find(asked)
     portal = found
     if ((await settings.admit?.(found)) === true) return { outcome: 'aside', portal }
-    const run = (beforeSend: RunOptions['beforeSend']): Promise<Outcome> =>
+    let sentAt = begun?.since ?? 0
+    const beforeSend = (): Promise<void> | undefined => {
+      sentAt = settings.now()
+      return entry?.claim()
+    }
+    const run = (): Promise<Outcome> =>
       runCommand(asked, found, {
         ...settings,
-        ...(beforeSend === undefined ? {} : { beforeSend }),
+        ...(entry === undefined && findable === undefined ? {} : { beforeSend }),
         ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
       })
-    let sentAt = begun?.since ?? 0
-    const started = async (): Promise<void> => {
-      sentAt = settings.now()
-      await entry?.started()
-    }
-    const outcome = begun?.outcome ?? (await run(needsStart(entry, findable) ? started : undefined))
+    const outcome = begun?.outcome ?? (await run())
     if (outcome.kind !== 'unknown' || asked.action !== 'call') return { outcome, portal }
     // The lane has repeated it as often as it may, unless it was begun elsewhere or this process is ending.
     const isOpen = (): boolean => begun !== undefined || (entry !== undefined && settings.signal.aborted)
@@ -82,7 +81,10 @@ export async function execute(
     )
     return { outcome: resolved, portal }
   } catch (error) {
-    return { outcome: rejected(error), ...(portal === undefined ? {} : { portal }) }
+    const failed = rejected(error)
+    // What was begun is not "failed" because it can no more be looked up.
+    const outcome = begun === undefined || isOurTrouble(failed) ? failed : begun.outcome
+    return { outcome, ...(portal === undefined ? {} : { portal }) }
   }
 }
 
@@ -94,7 +96,7 @@ async function resolve(
     readonly findable: Findable | undefined
     readonly entry: LedgerEntry | undefined
     readonly keyed: boolean
-    readonly run: (beforeSend: RunOptions['beforeSend']) => Promise<Outcome>
+    readonly run: () => Promise<Outcome>
     readonly settings: ExecuteSettings
   },
 ): Promise<Outcome | 'aside'> {
@@ -105,7 +107,7 @@ async function resolve(
     portal: found,
     keyed,
     ...(findable === undefined ? {} : { lookup: findable.lookup }),
-    run: () => run(entry === undefined ? undefined : () => entry.again()),
+    run,
     // Only what the ledger knows may come back as a new delivery.
     ...(entry === undefined || settings.park === undefined ? {} : { park: settings.park }),
   })
@@ -113,10 +115,6 @@ async function resolve(
   // Handed back in the middle: whoever gets it must see that it was begun.
   if (outcome.kind === 'failed' && outcome.attempts === 0) entry?.leaveOpen()
   return outcome
-}
-
-function needsStart(entry: LedgerEntry | undefined, findable: Findable | undefined): boolean {
-  return entry !== undefined || findable !== undefined
 }
 
 /** The key of a write to REST v3: the same for the same command, however often it is delivered. */

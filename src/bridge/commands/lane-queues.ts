@@ -2,7 +2,7 @@ import type { Broker, Delivery } from '../../brokers/broker.ts'
 import { BrokerError } from '../../model/errors.ts'
 import type { Portal } from '../portals.ts'
 import { type Aside, movedMessage } from './aside.ts'
-import type { Held } from './held.ts'
+import { type Held, mayHold } from './held.ts'
 
 /** Serves one queue; see `consumeCommands`. */
 export interface LaneConsumer {
@@ -26,8 +26,8 @@ export interface LaneQueuesOptions {
   readonly store: LaneQueueStore
   /** Lane queues are called this, a dot, and the domain of the portal. */
   readonly prefix: string
-  /** Commands of one portal that may be in hand from the common queue while others use it too. */
-  readonly share: number
+  /** Deliveries of the common queue that may be in hand. */
+  readonly prefetch: number
   /** Processes that take commands from the common queue. */
   readonly instances: () => number
   /** The portals that are in use. */
@@ -55,8 +55,6 @@ interface LaneQueue {
 
 const TICK_MS = 1000
 const LEARN_MS = 10_000
-/** A portal that cannot be called holds so many commands in hand, no more. */
-const BLOCKED_SHARE = 10
 const EMPTY_MS = 5000
 const NOTE_MS = 60_000
 const UNUSED_MS = 10 * 60_000
@@ -68,7 +66,7 @@ const REFUSED_MS = 30_000
  *
  * | state of a portal | its commands on the common queue |
  * | --- | --- |
- * | no lane queue | are carried out, up to its share (half of the prefetch; when that is nearly full, an even part); what comes beyond that opens a lane queue |
+ * | no lane queue | are carried out, up to its share (`mayHold`); what comes beyond that opens a lane queue |
  * | moving | are moved to its lane queue, which is served beside the common one |
  * | a command has an order key, and several processes run | is moved: a lane queue has one consumer at a time |
  * | cannot be called | the same, and the lane queue is left alone meanwhile |
@@ -139,14 +137,10 @@ export class LaneQueues {
     return ended.every(Boolean)
   }
 
-  #isTooMuch({ lane }: Portal, { held, holders, all }: Held): boolean {
-    if (this.#options.portals().length < 2) return false
-    if (lane.stats().trouble !== undefined) return held > BLOCKED_SHARE
-    const { share } = this.#options
-    // Several slow portals together may fill what none of them fills alone.
-    const isCrowded = all > 1.5 * share
-    const fair = Math.max(BLOCKED_SHARE, Math.floor((2 * share) / (holders + 1)))
-    return held > (isCrowded ? Math.min(share, fair) : share)
+  #isTooMuch({ lane }: Portal, { held, all }: Held): boolean {
+    const { portals, prefetch } = this.#options
+    if (portals().length < 2) return false
+    return held > mayHold({ all }, { prefetch, isBlocked: lane.stats().trouble !== undefined })
   }
 
   async #open(domain: string): Promise<LaneQueue> {

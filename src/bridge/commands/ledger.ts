@@ -1,8 +1,8 @@
 import { createHash } from 'node:crypto'
 import type { Address, HeaderValue, Message } from '../../brokers/broker.ts'
-import { CommandError } from '../../model/errors.ts'
-import type { Failure, Outcome } from '../../model/outcome.ts'
+import type { Failure } from '../../model/outcome.ts'
 import { gather } from '../../util/gather.ts'
+import type { StartStopwatch } from '../../util/stopwatch.ts'
 
 /** What the store remembers of a write command. */
 export interface LedgerRecord {
@@ -30,9 +30,16 @@ export interface LedgerStore {
       readonly reply: string
     }[],
   ): Promise<void>
-  forget(keys: readonly string[]): Promise<void>
+  /** Those that are `started` since that moment still. */
+  forget(rows: readonly { readonly key: string; readonly since: number }[]): Promise<void>
   /** It is begun once more, when it is `started` since that moment still; false otherwise. */
   again(key: string, since: number, startedAt: number): Promise<boolean>
+  /** It has ended, when it is `started` since that moment still; false otherwise. */
+  conclude(
+    key: string,
+    since: number,
+    end: { readonly finishedAt: number; readonly reply: string },
+  ): Promise<boolean>
 }
 
 /**
@@ -41,14 +48,23 @@ export interface LedgerStore {
  * in one tick is one statement.
  */
 export interface Ledger {
+  /** The clock that its moments are read from, the same for all processes: milliseconds since 1970. */
+  now(): number
+  /** A write that was begun is left alone by others for so long. */
+  readonly quietMs: number
+  /** Other processes write it too. */
+  readonly shared: boolean
+  readonly startStopwatch: StartStopwatch
   find(key: string): Promise<LedgerRecord | undefined>
   /** Gives the moment under which it is begun now, or `undefined` when it was begun before: somebody else may be at it. */
   started(key: string, requestHash: string): Promise<number | undefined>
   /** A write in doubt, begun at `since`, is sent once more; gives what `started` gives. */
   again(key: string, since: number): Promise<number | undefined>
   done(key: string, requestHash: string, reply: KeptReply): Promise<void>
-  /** The command surely did not run: if it comes again, it is new. */
-  forget(key: string): Promise<void>
+  /** As `done`, for one that was begun at `since`; false when somebody else has begun it again or ended it. */
+  conclude(key: string, since: number, reply: KeptReply): Promise<boolean>
+  /** The command surely did not run: if it comes again, it is new. Without effect unless it is begun since that moment. */
+  forget(key: string, since: number): Promise<void>
 }
 
 /** A reply with the place where it goes, as the ledger keeps it. */
@@ -57,7 +73,11 @@ export interface KeptReply {
   readonly message: Message
 }
 
-export function createLedger(store: LedgerStore, now: () => number): Ledger {
+export function createLedger(
+  store: LedgerStore,
+  settings: Pick<Ledger, 'now' | 'quietMs' | 'shared' | 'startStopwatch'>,
+): Ledger {
+  const { now } = settings
   const find = gather(async (keys: readonly string[]) => {
     const found = await store.find(keys)
     return keys.map((key) => found.get(key))
@@ -70,11 +90,12 @@ export function createLedger(store: LedgerStore, now: () => number): Ledger {
     await store.done(rows)
     return rows.map(() => undefined)
   })
-  const forget = gather(async (keys: readonly string[]) => {
-    await store.forget(keys)
-    return keys.map(() => undefined)
+  const forget = gather(async (rows: Parameters<LedgerStore['forget']>[0]) => {
+    await store.forget(rows)
+    return rows.map(() => undefined)
   })
   return {
+    ...settings,
     find,
     async again(key, since) {
       // Never the same moment as before, by which two that look at once would both be the first.
@@ -86,78 +107,9 @@ export function createLedger(store: LedgerStore, now: () => number): Ledger {
       const at = now()
       return done({ key, requestHash, startedAt: at, finishedAt: at, reply: encodeKept(reply) })
     },
-    forget,
-  }
-}
-
-/** What the ledger knows of a command: a reply to send again, or an outcome. */
-export interface Recalled {
-  readonly reply?: KeptReply
-  readonly outcome?: Outcome
-  /** It was begun at this moment, and nobody has seen its end. */
-  readonly since?: number
-}
-
-/** One write in the ledger, from `started` to `done`. */
-export class LedgerEntry {
-  readonly key: string
-  readonly hash: string
-  readonly #ledger: Ledger
-  /** `started` was written, so an end must be. */
-  begun = false
-  /** The moment under which it is begun. */
-  #since = 0
-
-  constructor(ledger: Ledger, key: string, hash: string) {
-    this.#ledger = ledger
-    this.key = key
-    this.hash = hash
-  }
-
-  /**
-   * What the ledger knows already: a reply to send again, or an outcome to reply with; `undefined` for a new command.
-   */
-  async recall(): Promise<Recalled | undefined> {
-    const record = await this.#ledger.find(this.key)
-    if (record === undefined) return undefined
-    if (record.requestHash !== this.hash) {
-      return { outcome: { kind: 'failed', status: 422, attempts: 0, failure: REUSED } }
-    }
-    const reply = decodeKept(record.reply)
-    if (reply !== undefined) return { reply }
-    const failure = record.state === 'done' ? NOT_KEPT : CUT_SHORT
-    const outcome = { kind: 'unknown', status: 504, attempts: 1, failure } as const
-    this.#since = record.startedAt
-    return record.state === 'done' ? { outcome } : { outcome, since: record.startedAt }
-  }
-
-  /** Rejects with a `CommandError` `BEGUN_ELSEWHERE` when somebody else was faster: it must not be sent. */
-  readonly started = async (): Promise<void> => {
-    this.#begin(await this.#ledger.started(this.key, this.hash))
-  }
-
-  /** It is about to be sent once more, after it was looked up or because the portal tells repetitions. As `started`. */
-  async again(): Promise<void> {
-    this.#begin(await this.#ledger.again(this.key, this.#since))
-  }
-
-  #begin(at: number | undefined): void {
-    if (at === undefined) throw new CommandError('BEGUN_ELSEWHERE', 'Another process has begun this command')
-    this.#since = at
-    this.begun = true
-  }
-
-  /** It is handed back while in doubt: its page stays as it is. */
-  leaveOpen(): void {
-    this.begun = false
-  }
-
-  done(reply: KeptReply): Promise<void> {
-    return this.#ledger.done(this.key, this.hash, reply)
-  }
-
-  async forget(): Promise<void> {
-    if (this.begun) await this.#ledger.forget(this.key)
+    conclude: (key, since, reply) =>
+      store.conclude(key, since, { finishedAt: now(), reply: encodeKept(reply) }),
+    forget: (key, since) => forget({ key, since }),
   }
 }
 
@@ -169,20 +121,13 @@ export const REUSED: Failure = {
   hint: 'Give every command an id of its own; repeat one only with the very same body.',
 }
 
-const LOOK = 'Look the object up in Bitrix24 before you send the command again under a new id.'
+/** What to do when nobody knows how a write ended. */
+export const LOOK = 'Look the object up in Bitrix24 before you send the command again under a new id.'
 
 /** It was carried out; its reply is gone. */
 export const NOT_KEPT: Failure = {
   code: 'REPLY_NOT_KEPT',
   description: 'The command was carried out before; its reply was too long to keep',
-  retryable: false,
-  hint: LOOK,
-}
-
-/** It was begun, and nobody saw its end. */
-const CUT_SHORT: Failure = {
-  code: 'OUTCOME_UNKNOWN',
-  description: 'The bridge stopped while this write was under way; it may have been carried out',
   retryable: false,
   hint: LOOK,
 }

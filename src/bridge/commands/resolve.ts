@@ -10,7 +10,7 @@ import type { Lookup } from './verify.ts'
 
 /** What is known of a write whose end nobody has seen. */
 export interface InDoubt {
-  /** When it may have left last: milliseconds since 1970. */
+  /** When it may have left last, by the ledger's clock: milliseconds since 1970. */
   readonly sentAt: number
   /** The outcome to answer with when nothing can be found out. */
   readonly outcome: Outcome
@@ -29,6 +29,7 @@ export interface Resolving {
   readonly quietMs: number
   /** Name of the queue, for taking turns in the lane. */
   readonly source: string
+  /** The ledger's clock. */
   readonly now: () => number
   /** Brings the command back after a wait, when it can; see `Aside.park`. */
   readonly park?: (waitMs: number) => Promise<boolean>
@@ -50,7 +51,8 @@ export async function resolveDoubt(doubt: InDoubt, how: Resolving): Promise<Outc
   let { sentAt, outcome } = doubt
   for (let round = 0; round < MOST_REPEATS && outcome.kind === 'unknown'; round++) {
     if (how.lookup === undefined && !how.keyed) return outcome
-    const waitMs = sentAt + how.quietMs - how.now()
+    // Never longer than the period, whatever became of the clock meanwhile.
+    const waitMs = Math.min(how.quietMs, sentAt + how.quietMs - how.now())
     try {
       how.signal.throwIfAborted()
       if (waitMs > 0 && (await how.park?.(waitMs)) === true) return 'aside'

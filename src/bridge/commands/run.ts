@@ -15,7 +15,7 @@ export interface RunOptions {
   readonly source: string
   /** Unsent calls are withdrawn when it aborts. */
   readonly signal?: AbortSignal
-  /** Runs before the first byte of the command leaves. */
+  /** Runs before each request with the command leaves; see `Work.beforeSend`. */
   readonly beforeSend?: Work['beforeSend']
   /** By which REST v3 tells a repetition of this command. */
   readonly idempotencyKey?: string
@@ -204,7 +204,7 @@ async function runBatch(
     ...travel,
     halt: command.halt,
     ...(options.signal === undefined ? {} : { untilSent: options.signal }),
-    ...(options.beforeSend === undefined ? {} : { beforeSend: once(options.beforeSend) }),
+    ...(options.beforeSend === undefined ? {} : { beforeSend: options.beforeSend }),
   })
   const chunks: BatchChunk[] = []
   for (let from = 0; from < ended.length; from += 50) chunks.push(chunkOf(ended.slice(from, from + 50)))
@@ -263,19 +263,6 @@ function chunkOf(ended: readonly { readonly name: string; readonly settled: Call
     status: 200,
     names: ended.map(({ name }) => name),
     body: { result: maps, ...(time === undefined ? {} : { time }) },
-  }
-}
-
-/** A batch of several groups announces itself once. */
-function once(hook: NonNullable<Work['beforeSend']>): NonNullable<Work['beforeSend']> {
-  let result: ReturnType<typeof hook>
-  let ran = false
-  return () => {
-    if (!ran) {
-      ran = true
-      result = hook()
-    }
-    return result
   }
 }
 

@@ -19,7 +19,7 @@ export type Settlement =
  * | unknown | reply; with `keepUnknown` reply-and-keep |
  * | could not be parsed | reply-and-keep |
  * | withdrawn unsent: we shut down | requeue |
- * | withdrawn unsent: the store or the broker is away, or another process has begun it | requeue, after a pause |
+ * | withdrawn unsent: the store is away, or another process has begun it | held, and tried again after a pause |
  * | the program itself failed | kept among the dead letters with the stack in the log, no reply |
  */
 export function settlement(
@@ -57,9 +57,18 @@ export function replyTrouble(error: unknown): ReplyTrouble {
   return 'again'
 }
 
-/** True when it was withdrawn for something of ours that takes a while: a pause is due before it comes again. */
+/** True when it was withdrawn for something of ours that takes a while: it is tried again after a pause. */
 export function isOurTrouble({ failure }: Outcome): boolean {
-  return failure?.code === 'BEGUN_ELSEWHERE' || failure?.code.startsWith('STORE_') === true
+  return failure !== undefined && isPassingCode(failure.code)
+}
+
+/** True for an error that the same command would not meet later: the store is away, another process is at it. */
+export function isPassing(error: unknown): boolean {
+  return error instanceof BridgeError && isPassingCode(error.code)
+}
+
+function isPassingCode(code: string): boolean {
+  return code === 'BEGUN_ELSEWHERE' || code.startsWith('STORE_')
 }
 
 /** True for an error that is not one of ours: a fault in the program, which the same message would meet again. */

@@ -74,10 +74,13 @@ const MOST_DEATHS = 2
 
 /** On the queue of suspects: each try is noted before and after, so that only what really ends the process is blamed. */
 export function trySuspects({ store, now, log }: SuspectParts & { readonly store: SuspectStore }): Suspects {
+  /** Tries that ended while the store was away: no reason to convict anybody. */
+  const unheard = new Set<string>()
   const idOf = ({ message }: Delivery): string =>
     `${requestHash(originalMessage(message))} ${message.messageId ?? ''}`.slice(0, 250)
   return {
     async look(delivery) {
+      if (unheard.delete(idOf(delivery))) await store.end(idOf(delivery))
       const deaths = await store.begin(idOf(delivery), now())
       if (deaths < MOST_DEATHS) return 'fine'
       await store.end(idOf(delivery))
@@ -85,7 +88,8 @@ export function trySuspects({ store, now, log }: SuspectParts & { readonly store
       return { kind: 'unknown', status: 500, attempts: 0, failure: FATAL }
     },
     survived(delivery) {
-      store.end(idOf(delivery)).catch(() => undefined)
+      const id = idOf(delivery)
+      store.end(id).catch(() => unheard.add(id))
     },
   }
 }

@@ -1,10 +1,11 @@
-import type { Message } from '../../brokers/broker.ts'
+import type { Address, Message } from '../../brokers/broker.ts'
 import type { Command } from '../../model/command.ts'
-import { CommandError, type StoreError } from '../../model/errors.ts'
+import { CommandError } from '../../model/errors.ts'
 import { isJsonObject, type Json } from '../../model/json.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import { type ExecuteSettings, execute } from '../commands/execute.ts'
-import { type Ledger, LedgerEntry, requestHash } from '../commands/ledger.ts'
+import { type Ledger, requestHash } from '../commands/ledger.ts'
+import { LedgerEntry } from '../commands/ledger-entry.ts'
 import { isReadCommand, rejected, tooLargeToReply } from '../commands/run.ts'
 import { isOurTrouble, settlement } from '../commands/settle.ts'
 import type { Contract } from '../contracts/contract.ts'
@@ -46,7 +47,6 @@ const TROUBLE_REST_MS = 5000
 export async function carryOut(row: OutboxRow, settings: CarrySettings): Promise<Carried> {
   let command: Command | undefined
   let portal: Portal | undefined
-  let outcome: Outcome
   let message = EMPTY
   let restMs = BLOCKED_REST_MS
 
@@ -65,6 +65,12 @@ export async function carryOut(row: OutboxRow, settings: CarrySettings): Promise
       ...(portal === undefined ? {} : { portal: portal.domain }),
     })
 
+  const conclude = async (outcome: Outcome, entry: LedgerEntry | undefined): Promise<Carried> => {
+    const reply = { address: NOWHERE, message: encode(outcome) }
+    const counts = (await entry?.end(reply, outcome.kind !== 'failed')) ?? reply
+    return counts === reply ? ended(outcome) : ended(outcomeOf(counts.message), counts.message)
+  }
+
   try {
     message = messageOf(row)
     checkStep(row)
@@ -76,19 +82,18 @@ export async function carryOut(row: OutboxRow, settings: CarrySettings): Promise
       : new LedgerEntry(settings.ledger, `outbox ${identityOf(row)}`, requestHash(message))
     const known = await entry?.recall()
     if (known?.reply !== undefined) return ended(outcomeOf(known.reply.message), known.reply.message)
-    if (known?.outcome !== undefined && known.since === undefined) return ended(known.outcome)
-    if (row.attempts > MOST_TAKES) return ended(known?.outcome ?? rejected(gaveUp(row)))
+    if (known?.outcome !== undefined) return ended(known.outcome)
+    // Whoever had the row before may be at it still.
+    const quietMs = known === undefined ? 0 : (entry?.quietLeft(known) ?? 0)
+    if (quietMs > 0) return { restMs: quietMs }
+    if (row.attempts > MOST_TAKES)
+      return await conclude(known?.begun?.outcome ?? rejected(gaveUp(row)), entry)
     const carried = await execute(
-      inTime(command, row, settings.now()),
-      {
-        messageId: message.messageId,
-        entry,
-        ...(known?.outcome === undefined || known.since === undefined
-          ? {}
-          : { begun: { since: known.since, outcome: known.outcome } }),
-      },
+      inTime(command, row, settings.ledger.now()),
+      { messageId: message.messageId, entry, begun: known?.begun },
       {
         ...settings,
+        now: settings.ledger.now,
         admit: async (asked) => settings.isTooMuch(asked, row),
         park: async (waitMs) => {
           restMs = waitMs
@@ -98,23 +103,21 @@ export async function carryOut(row: OutboxRow, settings: CarrySettings): Promise
     )
     portal = carried.portal
     if (carried.outcome === 'aside') return { restMs }
-    outcome = carried.outcome
+    const { outcome } = carried
     if (settlement(outcome, true) === 'requeue') {
-      await entry?.forget()
+      await entry?.withdraw()
       return { restMs: isOurTrouble(outcome) ? TROUBLE_REST_MS : 0 }
     }
-    if (entry?.begun === true) {
-      const reply = { address: { exchange: '', routingKey: '' }, message: encode(outcome) }
-      await (outcome.kind === 'failed' ? entry.forget() : entry.done(reply))
-    }
+    return await conclude(outcome, entry)
   } catch (error) {
-    if (isStoreError(error)) return { restMs: TROUBLE_REST_MS }
-    outcome = rejected(error)
+    const failed = rejected(error)
+    return isOurTrouble(failed) ? { restMs: TROUBLE_REST_MS } : ended(failed)
   }
-  return ended(outcome)
 }
 
 const EMPTY: Message = { body: Buffer.from('{}'), headers: {} }
+/** Replies to rows go by no queue. */
+const NOWHERE: Address = { exchange: '', routingKey: '' }
 
 /** A deadline counts from the moment at which the row was due. Throws a `CommandError` when it has passed. */
 function inTime(command: Command, row: OutboxRow, now: number): Command {
@@ -132,10 +135,6 @@ function gaveUp({ attempts }: OutboxRow): CommandError {
     status: 500,
     hint: 'The process may have died of it: look into its log, then write the row anew.',
   })
-}
-
-function isStoreError(error: unknown): error is StoreError {
-  return error instanceof Error && /^STORE_/.test(String((error as { code?: unknown }).code))
 }
 
 /** An earlier process had it; what it kept says how it ended. */

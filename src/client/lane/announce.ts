@@ -3,23 +3,26 @@ import type { LaneRequest } from './exchange.ts'
 import type { Waiting } from './waiting.ts'
 
 /**
- * Runs the hooks of work that is about to leave for the first time; without any it costs nothing. What you get is the
- * work that must not leave, with the reason.
+ * The last word before a request leaves: runs the hooks of its work until none of them has anything to do. What you get is
+ * the work that must not leave, with the reason. A token that has to be renewed is renewed first, for that may take longer
+ * than what the hooks say holds; rejects with the `AuthError` when nobody may call in that name.
  */
 export async function announce(request: LaneRequest): Promise<ReadonlyMap<Waiting, BridgeError>> {
+  await request.credential.authorize()
   const refused = new Map<Waiting, BridgeError>()
-  const hooks: Promise<void>[] = []
-  for (const item of request.items) {
-    if (item.announced) continue
-    item.announced = true
-    const { beforeSend } = item.work
-    if (beforeSend === undefined) continue
-    const refuse = (error: unknown): void => {
-      const known = error instanceof BridgeError
-      refused.set(item, known ? error : new StoreError('STORE_FAILED', String(error), { cause: error }))
+  for (;;) {
+    const hooks: Promise<void>[] = []
+    for (const item of request.items) {
+      if (refused.has(item)) continue
+      const running = item.work.beforeSend?.()
+      if (running === undefined) continue
+      const refuse = (error: unknown): void => {
+        const known = error instanceof BridgeError
+        refused.set(item, known ? error : new StoreError('STORE_FAILED', String(error), { cause: error }))
+      }
+      hooks.push(running.catch(refuse))
     }
-    hooks.push(Promise.resolve(beforeSend()).catch(refuse))
+    if (hooks.length === 0) return refused
+    await Promise.all(hooks)
   }
-  if (hooks.length > 0) await Promise.all(hooks)
-  return refused
 }

@@ -231,13 +231,16 @@ class RunningLane implements Lane {
   }
 
   async #run(planned: LaneRequest): Promise<void> {
-    const request = this.#core.withdrawn(planned, await announce(planned))
-    if (request === undefined) return
-    const startedAt = this.#now()
+    let request = planned
+    let startedAt = this.#now()
     let status = 0
     let failure: BridgeError | undefined
     let decoded: ReturnType<typeof decodeRequest> | undefined
     try {
+      const announced = this.#core.withdrawn(planned, await announce(planned))
+      if (announced === undefined) return
+      request = announced
+      startedAt = this.#now()
       const answer = await this.#post(request)
       status = answer.status
       decoded = decodeRequest(request, answer)

@@ -32,8 +32,6 @@ export interface Waiting {
   readonly bytes: number
   readonly attempts: number[]
   readonly settled: CallSettled[]
-  /** True once the hook before the first sending has run. */
-  announced: boolean
   /** Where in a trace it came from. */
   readonly tracedAt: TracePoint | undefined
   readonly finish: () => void
@@ -82,7 +80,6 @@ export function createWaiting(
     ),
     attempts: calls.map(() => 0),
     settled,
-    announced: false,
     tracedAt: activePoint(),
     finish: () => done(settled),
   }

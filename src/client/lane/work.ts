@@ -34,10 +34,12 @@ export interface Work {
   readonly halt?: boolean
   readonly options?: CallOptions
   /**
-   * Runs once, before the first byte of a request with this work leaves; the request waits for it. When it rejects,
-   * every call of this work ends with that error, unsent; the rest of the request goes on.
+   * Runs before each request with this work leaves, the repeated ones too: until it gives `undefined`, which says that
+   * nothing is left to be done now. The request waits for a promise, and the rest of it then too, so it is asked once more
+   * after that. When it rejects, every call of this work that has no end yet ends with that error, unsent; the rest of the
+   * request goes on.
    */
-  readonly beforeSend?: () => Promise<void> | void
+  readonly beforeSend?: () => Promise<void> | undefined
 }
 
 /**

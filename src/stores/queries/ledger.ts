@@ -31,7 +31,7 @@ export interface DoneRow extends StartedRow {
 }
 
 const LONGEST_REPLY_BYTES = 64 * 1024
-const KEYS_A_STATEMENT = 500
+const KEYS_A_STATEMENT = 250
 const COLUMNS = 6
 /** Longer than contract, queue and message id of AMQP together; the databases index no more. */
 const LONGEST_KEY = 600
@@ -104,7 +104,7 @@ export async function markDone(db: Kysely<StoreTables>, rows: readonly DoneRow[]
           request_hash: row.requestHash,
           started_at: row.startedAt,
           finished_at: row.finishedAt,
-          reply: Buffer.byteLength(row.reply) <= LONGEST_REPLY_BYTES ? row.reply : null,
+          reply: shortEnough(row.reply),
         })),
       )
       .onConflict((conflict) =>
@@ -118,10 +118,43 @@ export async function markDone(db: Kysely<StoreTables>, rows: readonly DoneRow[]
   }
 }
 
-/** Removes entries, for commands that surely did not run and will come again. Unknown keys are no fault. */
-export async function forget(db: Kysely<StoreTables>, keys: readonly string[]): Promise<void> {
-  for (const some of chunksOf(keys, KEYS_A_STATEMENT)) {
-    await db.deleteFrom('ledger').where('key', 'in', some.map(storedKey)).execute()
+/** A command that was `started` at `since` has ended. False when somebody else has begun it again or ended it. */
+export async function markConcluded(
+  db: Kysely<StoreTables>,
+  key: string,
+  since: number,
+  { finishedAt, reply }: Pick<DoneRow, 'finishedAt' | 'reply'>,
+): Promise<boolean> {
+  const result = await db
+    .updateTable('ledger')
+    .set({ state: 'done', finished_at: finishedAt, reply: shortEnough(reply) })
+    .where('key', '=', storedKey(key))
+    .where('state', '=', 'started')
+    .where('started_at', '=', since)
+    .executeTakeFirst()
+  return result.numUpdatedRows > 0n
+}
+
+/**
+ * Removes entries that are `started` since the moment given, for commands that surely did not run and will come again.
+ * Others stay as they are.
+ */
+export async function forget(
+  db: Kysely<StoreTables>,
+  rows: readonly { readonly key: string; readonly since: number }[],
+): Promise<void> {
+  for (const some of chunksOf(rows, KEYS_A_STATEMENT)) {
+    await db
+      .deleteFrom('ledger')
+      .where('state', '=', 'started')
+      .where((is) =>
+        is.or(
+          some.map(({ key, since }) =>
+            is.and([is('key', '=', storedKey(key)), is('started_at', '=', since)]),
+          ),
+        ),
+      )
+      .execute()
   }
 }
 
@@ -131,9 +164,16 @@ export async function pruneLedger(db: Kysely<StoreTables>, before: number): Prom
   return Number(result.numDeletedRows)
 }
 
-/** The key as it is kept: databases cut or forbid long ones, and one of them takes no notice of spaces at the end. */
+function shortEnough(reply: string): string | null {
+  return Buffer.byteLength(reply) <= LONGEST_REPLY_BYTES ? reply : null
+}
+
+/**
+ * The key as it is kept: databases cut or forbid long ones, one of them takes no notice of spaces at the end, another one
+ * takes no zero bytes.
+ */
 function storedKey(key: string): string {
-  if (key.length <= LONGEST_KEY && !key.endsWith(' ')) return key
+  if (key.length <= LONGEST_KEY && !key.endsWith(' ') && !key.includes('\0')) return key
   return `sha256:${createHash('sha256').update(key).digest('hex')}`
 }
 

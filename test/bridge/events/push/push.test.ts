@@ -159,11 +159,12 @@ describe('what happens to connections', () => {
     await bench.connections(1)
     bench.sandbox.push({ do: 'silence' })
     bench.say('unheard')
-    for (const ms of [61_000, 21_000]) {
-      bench.clock.forward(ms)
-      await sleep(1100) // The clock jumped; timers look at it every second.
-    }
-    await eventually(() => expect(listening.lines('push.connected')).toHaveLength(2), 5000)
+    bench.clock.forward(61_000)
+    await eventually(async () => {
+      await sleep(1100) // Timers look at the clock every second.
+      bench.clock.forward(21_000)
+      expect(listening.lines('push.connected').length).toBeGreaterThanOrEqual(2)
+    })
     await bench.arrived(['unheard'])
   })
 
