@@ -139,7 +139,7 @@ export function createDoor(settings: DoorSettings): Door {
         await broker.publish({ exchange: '', routingKey: commandQueue }, { ...message, headers })
       } catch (error) {
         // Unless the broker may have stored it all the same, nobody will ever write its reply.
-        if (!(error instanceof BrokerError && MAYBE_STORED.has(error.code))) await ledger.forget(key, since)
+        if (!(error instanceof BrokerError && error.mayBeStored)) await ledger.forget(key, since)
         throw error
       }
     },
@@ -155,8 +155,6 @@ export function createDoor(settings: DoorSettings): Door {
     },
   }
 }
-
-const MAYBE_STORED = new Set(['CONFIRM_TIMEOUT', 'CONNECTION_LOST'])
 
 function withdrawn(outcome: Outcome): CommandError {
   const { code = 'CLIENT_CLOSED', description = '' } = outcome.failure ?? {}

@@ -117,6 +117,11 @@ export interface ConsumeOptions {
 export interface Consumer {
   /** Stops taking new deliveries; those already out can still be settled. Twice is harmless. */
   stop(): Promise<void>
+  /**
+   * Stops, and hands back in the same moment, in their order, all that is out and not settled: nobody is given a later
+   * message before. Settling one of those has no effect any more. After `stop` it has no effect.
+   */
+  abandon(): Promise<void>
 }
 
 export interface PublishOptions {

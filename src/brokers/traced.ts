@@ -8,7 +8,7 @@ import {
   type SpanFacts,
   under,
 } from '../util/tracing.ts'
-import type { Address, Broker, Delivery, Message } from './broker.ts'
+import type { Address, Broker, Delivery, Message, PublishOptions } from './broker.ts'
 
 /**
  * A broker whose messages carry traces, by the
@@ -29,8 +29,10 @@ export function tracedBroker(broker: Broker): Broker {
         if (span === undefined) return handler(delivery)
         under(span.point, () => handler(endingWith(delivery, span)))
       }),
-    publish: (address, message) =>
-      isTracing() ? publishTraced(broker, address, message, system) : broker.publish(address, message),
+    publish: (address, message, options) =>
+      isTracing()
+        ? publishTraced(broker, { address, message, options }, system)
+        : broker.publish(address, message, options),
     queueInfo: (queue) => broker.queueInfo(queue),
     exchangeExists: (exchange) => broker.exchangeExists(exchange),
     purge: (queue) => broker.purge(queue),
@@ -61,8 +63,7 @@ function processing(delivery: Delivery, system: string): OpenSpan | undefined {
 
 async function publishTraced(
   broker: Broker,
-  address: Address,
-  message: Message,
+  { address, message, options }: { address: Address; message: Message; options: PublishOptions | undefined },
   system: string,
 ): Promise<void> {
   const { exchange, routingKey } = address
@@ -80,7 +81,7 @@ async function publishTraced(
   })
   const carried = span === undefined ? {} : headersOf(span.point)
   try {
-    await broker.publish(address, { ...message, headers: { ...message.headers, ...carried } })
+    await broker.publish(address, { ...message, headers: { ...message.headers, ...carried } }, options)
     span?.end()
   } catch (error) {
     span?.end(error instanceof BridgeError ? error.code : 'INTERNAL_ERROR')

@@ -128,18 +128,15 @@ const HEADERS: Readonly<Record<number, Readonly<Record<string, string>>>> = {
   503: { 'retry-after': '5' },
 }
 
-/** Nobody knows whether the broker has stored the message. */
-const MAY_BE_QUEUED = new Set(['CONFIRM_TIMEOUT', 'CONNECTION_LOST'])
-
 function statusOf(error: BridgeError): number {
-  if (error instanceof BrokerError) return MAY_BE_QUEUED.has(error.code) ? 504 : 503
+  if (error instanceof BrokerError) return error.mayBeStored ? 504 : 503
   if (error instanceof StoreError) return 503
   const { status } = error as { status?: unknown }
   return typeof status === 'number' && status >= 400 && status <= 599 ? status : 500
 }
 
 function hintOf(error: BridgeError): string | undefined {
-  if (error instanceof BrokerError && MAY_BE_QUEUED.has(error.code))
+  if (error instanceof BrokerError && error.mayBeStored)
     return 'The command may have been queued; send it again with the same Idempotency-Key.'
   return error.hint
 }

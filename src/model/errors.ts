@@ -136,4 +136,9 @@ export class StoreError extends BridgeError {
 /** The broker cannot be reached, refused a publication or returned it; nothing is acknowledged. */
 export class BrokerError extends BridgeError {
   override readonly retryable = true
+
+  /** Of a publication: the broker may have stored it all the same. */
+  get mayBeStored(): boolean {
+    return this.code === 'CONFIRM_TIMEOUT' || this.code === 'CONNECTION_LOST'
+  }
 }

@@ -4,9 +4,12 @@ import { LaneQueues, oldestOf } from '../bridge/commands/lane-queues.ts'
 import { sendSuspectsTo, suspectQueue, trySuspects } from '../bridge/commands/suspects.ts'
 import { BrokerError } from '../model/errors.ts'
 import { forgetLaneQueue, listLaneQueues, noteLaneQueue } from '../stores/queries/lane-queues.ts'
+import { underLease } from '../stores/queries/leases.ts'
 import { beginSuspect, endSuspect } from '../stores/queries/suspects.ts'
 import type { Foundation } from './foundation.ts'
 
+/** Making or deleting a queue takes milliseconds; a process that dies in the middle holds it up for so long. */
+const ALONE_MS = 30_000
 /** A portal's own queue is read in small bites: what is in hand from it is work for one lane only. */
 const LANE_PREFETCH = 100
 /** Another process may have found a suspect, and died of it. */
@@ -17,7 +20,7 @@ const LOOK_MS = 30_000
  * of messages that processes may have died of. What has to wait alone goes round by delay queues.
  */
 export async function serveWithAside(base: Foundation, settings: ConsumeSettings): Promise<CommandConsumer> {
-  const { broker, now, store, portals, instances, metrics } = base
+  const { broker, now, sharedNow, newId, owner, store, portals, metrics } = base
   const { queue: commandQueue, prefetch, log } = settings
   const suspected = suspectQueue(commandQueue)
   const delays = new DelayQueues({ broker, prefix: 'b24.retry', now })
@@ -83,17 +86,34 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
       note: (queue, domain, usedAt) => noteLaneQueue(store.db, { queue, domain, usedAt }),
       list: () => listLaneQueues(store.db),
       forget: (queue) => forgetLaneQueue(store.db, queue),
+      alone: (queue, work) =>
+        // Two of this process are two: a lease is given to its holder again.
+        underLease(
+          store.db,
+          { name: `lane-queue ${queue}`, owner: `${owner} ${newId()}`, ttlMs: ALONE_MS },
+          work,
+        ),
     },
     prefix: commandQueue === 'b24.commands' ? 'b24.lane' : `${commandQueue}.lane`,
     prefetch,
-    instances,
+    shared: store.features.shared,
+    park,
     onSize: metrics.laneQueues,
     portals: () => portals.list(),
     serve: (queue) =>
-      consumeCommands({ ...beside, queue, prefetch: Math.min(prefetch, LANE_PREFETCH), suspects: aSuspect }),
-    now,
+      consumeCommands({
+        ...beside,
+        queue,
+        inOrder: true,
+        prefetch: Math.min(prefetch, LANE_PREFETCH),
+        suspects: aSuspect,
+      }),
+    now: sharedNow,
+    newId,
     log,
   })
+  // What stands in lane queues came before what comes now.
+  await lanes.start()
   await open('if there')
   const looking = setInterval(() => void open('if there').catch(() => undefined), LOOK_MS)
   const main = await consumeCommands({
@@ -108,7 +128,6 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
       },
     },
   })
-  await lanes.start()
   const parts = () => [main, lanes, ...(suspects === undefined ? [] : [suspects])]
   return {
     get inHand() {

@@ -5,6 +5,7 @@ import type { Broker } from '../brokers/broker.ts'
 import type { Logger } from '../log.ts'
 import { pruneLedger } from '../stores/queries/ledger.ts'
 import { addFacts, type SpanFacts } from '../util/tracing.ts'
+import { Turns } from '../util/turns.ts'
 import { serveWithAside } from './aside.ts'
 import { sealForQueue } from './dead-letters.ts'
 import type { Foundation } from './foundation.ts'
@@ -24,6 +25,7 @@ export async function serveCommands(
     broker,
     portals,
     ledger,
+    turns: new Turns(),
     now,
     newId,
     queue: chosen.commandQueue,

@@ -28,6 +28,7 @@ const IDLE: LaneStats = {
   overLimit: 0,
   operatingShare: 0,
   trouble: undefined,
+  restMs: 0,
 }
 const BROKER = { connected: true, blocked: false, unconfirmed: 3, reconnects: 2 }
 

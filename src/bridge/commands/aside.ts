@@ -14,6 +14,8 @@ export interface Aside {
       readonly portal: Portal
       /** It has a place in an order. */
       readonly ordered: boolean
+      /** Milliseconds that are left to it. */
+      readonly deadlineMs: number | undefined
     },
   ): Promise<boolean>
   /** Brings the delivery back to its queue after a while. */
@@ -31,9 +33,14 @@ export function ageOf({ headers }: Message, now: number): number {
 
 /**
  * The same message for another queue. What the broker has written on it goes; `expiration` too, or the broker would
- * drop it there without a reply: it becomes a deadline that counts from the first arrival.
+ * drop it there without a reply: it becomes a deadline that counts from the first arrival. `moveId` names one that has no
+ * message id, for it may arrive twice.
  */
-export function movedMessage({ expiration, headers, ...message }: Message, now: number): Message {
+export function movedMessage(
+  { expiration, headers, ...message }: Message,
+  now: number,
+  moveId?: string,
+): Message {
   const kept: Record<string, HeaderValue> = {}
   for (const [name, value] of Object.entries(headers)) if (!BROKER_HEADERS.test(name)) kept[name] = value
   return {
@@ -42,6 +49,7 @@ export function movedMessage({ expiration, headers, ...message }: Message, now: 
       ...kept,
       [FIRST_SEEN_HEADER]: kept[FIRST_SEEN_HEADER] ?? now,
       ...(expiration === undefined ? {} : { [EXPIRATION_HEADER]: expiration }),
+      ...(moveId === undefined ? {} : { [MOVE_ID_HEADER]: moveId }),
     },
     persistent: true,
   }
@@ -50,9 +58,24 @@ export function movedMessage({ expiration, headers, ...message }: Message, now: 
 /** `expiration` of the message as it came first. */
 const EXPIRATION_HEADER = 'x-b24-expiration'
 
+/** Names a message without an id from the moment at which it was moved. */
+const MOVE_ID_HEADER = 'x-b24-move-id'
+
+/** By what a repetition of the message is told: its id, or the one under which it was moved. */
+export function identityOf({ messageId, headers }: Message): string | undefined {
+  if (messageId !== undefined && messageId !== '') return messageId
+  const moveId = headers[MOVE_ID_HEADER]
+  return typeof moveId === 'string' ? `moved ${moveId}` : undefined
+}
+
 /** A message from another queue as its sender wrote it, without what the way there added. */
 export function originalMessage(message: Message): Message {
-  const { [FIRST_SEEN_HEADER]: first, [EXPIRATION_HEADER]: expiration, ...headers } = message.headers
+  const {
+    [FIRST_SEEN_HEADER]: first,
+    [EXPIRATION_HEADER]: expiration,
+    [MOVE_ID_HEADER]: _,
+    ...headers
+  } = message.headers
   if (first === undefined) return message
   return { ...message, headers, ...(typeof expiration === 'string' ? { expiration } : {}) }
 }

@@ -4,9 +4,10 @@ import type { Address, Broker, Consumer, Delivery, Message } from '../../brokers
 import type { Command } from '../../model/command.ts'
 import { BridgeError, BrokerError, StoreError } from '../../model/errors.ts'
 import type { Outcome } from '../../model/outcome.ts'
+import type { Turns } from '../../util/turns.ts'
 import type { Contract } from '../contracts/contract.ts'
 import type { Portal, Portals } from '../portals.ts'
-import { type Aside, ageOf, originalMessage } from './aside.ts'
+import { type Aside, ageOf, identityOf, originalMessage } from './aside.ts'
 import { type ExecuteSettings, execute } from './execute.ts'
 import { HeldByPortal } from './held.ts'
 import { createInHand, type InHand } from './in-hand.ts'
@@ -37,6 +38,10 @@ export interface ConsumeSettings {
   readonly keepUnknown?: boolean
   /** Run one command after another, in order of arrival. */
   readonly strictOrder?: boolean
+  /** What this process does one at a time, whichever of its queues it came by. */
+  readonly turns: Turns
+  /** The broker hands this queue to one consumer at a time: what is given back keeps its place. */
+  readonly inOrder?: boolean
   readonly run?: Pick<RunOptions, 'countLists' | 'maxListBytes'>
   /** How long a write in doubt is left alone before it is looked up; 75 seconds unless set. */
   readonly quietMs?: number
@@ -54,15 +59,29 @@ export interface ConsumeSettings {
 
 type Report = Omit<SettledReport, 'ms'>
 
+/** A delivery that was taken, and what it asks. */
+interface Taken {
+  readonly delivery: Delivery
+  readonly takenAt: number
+  /** Absent when it could not be parsed. */
+  readonly command: Command | undefined
+  /** Why it could not. */
+  readonly outcome?: Outcome
+}
+
 /** A queue being served. */
 export interface CommandConsumer {
   /** Commands between delivery and acknowledgement. */
   readonly inHand: number
   /** When the oldest of them came; `undefined` while there are none. */
   readonly oldestAt: number | undefined
-  /** Takes no more deliveries until `resume`; what is in hand goes on. */
+  /**
+   * Takes no more deliveries until `resume`. What is in hand goes on; of a queue that keeps its order (`inOrder`) what was
+   * not sent is withdrawn and handed back, and the pause begins when the rest has ended.
+   */
   pause(): Promise<void>
-  resume(): Promise<void>
+  /** With another prefetch than usual when one is given. */
+  resume(prefetch?: number): Promise<void>
   /**
    * Takes no more deliveries, withdraws and hands back what was not sent, and waits for the rest, at most
    * `boundMs`. True when nothing is left in hand.
@@ -70,8 +89,14 @@ export interface CommandConsumer {
   drain(boundMs: number): Promise<boolean>
 }
 
+/** One queue of several that are served together. */
+export interface QueueConsumer extends CommandConsumer {
+  /** Takes no more deliveries, for good; what is in hand is brought to its end. */
+  leave(): Promise<void>
+}
+
 /** Begins to serve a queue of commands: parse, run, reply, acknowledge; every delivery ends exactly once. */
-export async function consumeCommands(settings: ConsumeSettings): Promise<CommandConsumer> {
+export async function consumeCommands(settings: ConsumeSettings): Promise<QueueConsumer> {
   const server = new QueueServer(settings)
   await server.start()
   return server
@@ -91,26 +116,24 @@ const MOST_HELD_MS = 300_000
 /** Pause before the next try while the store or the broker is away. */
 const PAUSE_MS = 1000
 
-class QueueServer implements CommandConsumer {
+class QueueServer implements QueueConsumer {
   readonly #settings: ConsumeSettings
   readonly #jobs: InHand = createInHand(REMEMBERED)
-  readonly #stop = new AbortController()
+  #stop = newStop()
   /** With the time of their delivery, oldest first. */
   readonly #running = new Map<Promise<void>, number>()
-  /** Writes with a message id that are under way, by their key in the ledger. */
-  readonly #writing = new Map<string, Promise<unknown>>()
   /** Commands in hand by the domain of their portal. */
   readonly #portals = new HeldByPortal()
   #consumer: Consumer | undefined
   /** Bodies in hand. */
   #bytes = 0
+  /** For good. */
+  #isLeft = false
   /** Set while the queue is left alone for want of memory. */
   #resting: Promise<void> | undefined
 
   constructor(settings: ConsumeSettings) {
     this.#settings = settings
-    // Every command in hand listens to it; that is no leak.
-    setMaxListeners(0, this.#stop.signal)
   }
 
   get inHand(): number {
@@ -121,9 +144,13 @@ class QueueServer implements CommandConsumer {
     return this.#running.values().next().value
   }
 
-  async start(): Promise<void> {
-    const { broker, queue, prefetch } = this.#settings
+  async start(prefetch = this.#settings.prefetch): Promise<void> {
+    const { broker, queue } = this.#settings
     this.#consumer = await broker.consume(queue, { prefetch }, (delivery) => {
+      if (this.#stop.signal.aborted) {
+        this.#handBack(delivery)
+        return
+      }
       const { length } = delivery.message.body
       const running = this.#take(delivery).finally(() => {
         this.#running.delete(running)
@@ -158,25 +185,42 @@ class QueueServer implements CommandConsumer {
   }
 
   async pause(): Promise<void> {
-    await this.#consumer?.stop()
+    if (this.#settings.inOrder !== true) return this.#consumer?.stop()
+    this.#stop.abort()
+    await this.#ended()
+    await this.#consumer?.abandon()
   }
 
-  async resume(): Promise<void> {
-    if (!this.#stop.signal.aborted && this.#resting === undefined) await this.start()
+  async resume(prefetch?: number): Promise<void> {
+    if (this.#settings.inOrder === true && !this.#isLeft) this.#stop = newStop()
+    if (!this.#stop.signal.aborted && this.#resting === undefined) await this.start(prefetch)
+  }
+
+  async leave(): Promise<void> {
+    this.#isLeft = true
+    await this.#consumer?.stop()
+    await this.#ended()
   }
 
   async drain(boundMs: number): Promise<boolean> {
-    await this.#consumer?.stop()
+    this.#isLeft = true
+    const { inOrder = false } = this.#settings
+    if (!inOrder) await this.#consumer?.stop()
     this.#stop.abort()
-    const bound = sleep(boundMs, undefined, { ref: false })
-    while (this.#running.size > 0) {
-      const over = await Promise.race([
-        Promise.allSettled(this.#running.keys()).then(() => false),
-        bound.then(() => true),
-      ])
-      if (over) return false
-    }
-    return true
+    const bound = sleep(boundMs, false, { ref: false })
+    const inTime = await Promise.race([this.#ended().then(() => true), bound])
+    // The next one in the order must not be given anything before this.
+    if (inOrder) await this.#consumer?.abandon()
+    return inTime
+  }
+
+  async #ended(): Promise<void> {
+    while (this.#running.size > 0) await Promise.allSettled(this.#running.keys())
+  }
+
+  /** Where order matters it stays where it is until the consumer is abandoned: then all go back together. */
+  #handBack(delivery: Delivery): void {
+    if (this.#settings.inOrder !== true || !this.#stop.signal.aborted) delivery.requeue()
   }
 
   /** Keeps a delivery that comes back at once from turning in a circle; ends early when we shut down. */
@@ -188,7 +232,7 @@ class QueueServer implements CommandConsumer {
   async #take(delivery: Delivery): Promise<void> {
     const startedAt = this.#settings.now()
     const { message } = delivery
-    const identity = message.messageId ?? requestHash(message)
+    const identity = identityOf(message) ?? requestHash(message)
     const twin = delivery.redelivered ? this.#jobs.claim(identity, delivery) : undefined
     if (twin !== undefined) {
       if (await twin.end) {
@@ -202,7 +246,7 @@ class QueueServer implements CommandConsumer {
     }
     const job = this.#jobs.add(identity, delivery)
     try {
-      const report = await this.#held(delivery)
+      const report = await this.#inOrder(delivery, startedAt)
       job.finish(report?.outcome !== 'requeued')
       if (report !== undefined) this.#settings.onSettled({ ...report, ms: this.#settings.now() - startedAt })
     } catch (error) {
@@ -210,24 +254,36 @@ class QueueServer implements CommandConsumer {
       job.finish(set)
       if (set) return
       await this.#pause()
-      delivery.requeue()
+      this.#handBack(delivery)
       this.#note('command.requeued', delivery, error)
     }
   }
 
+  /** Commands with the same order key: the next one is begun when the one before has ended, or goes back before it. */
+  #inOrder(delivery: Delivery, takenAt: number): Promise<Report | undefined> {
+    const job = this.#read(delivery, takenAt)
+    const { command } = job
+    if (command?.orderKey === undefined) return this.#held(job)
+    return this.#settings.turns.take(`order ${command.portal ?? ''} ${command.orderKey}`, async () => {
+      const { aborted } = this.#stop.signal
+      if (aborted || delivery.lost) throw new BrokerError('BROKER_CLOSED', 'Handed back before its turn came')
+      return this.#held(job)
+    })
+  }
+
   /**
    * While the store is away a command is held here and tried again: handed back, it would come again at once, and RabbitMQ
-   * would count each time as one more delivery.
+   * would count each time as one more delivery. One that has a place in an order keeps it for as long as it takes.
    */
-  async #held(delivery: Delivery): Promise<Report | undefined> {
+  async #held(job: Taken): Promise<Report | undefined> {
     const { now } = this.#settings
-    const heldAt = now()
+    const { delivery, command, takenAt } = job
     for (let isFirst = true; ; isFirst = false) {
       try {
-        return await this.#watched(delivery)
+        return await this.#watched(job)
       } catch (error) {
-        const isOver = this.#stop.signal.aborted || delivery.lost || now() - heldAt > MOST_HELD_MS
-        if (!isPassing(error) || isOver) throw error
+        const isLong = command?.orderKey === undefined && now() - takenAt > MOST_HELD_MS
+        if (!isPassing(error) || isLong || this.#stop.signal.aborted || delivery.lost) throw error
         if (isFirst) this.#note('command.held', delivery, error)
         await this.#pause()
       }
@@ -263,41 +319,35 @@ class QueueServer implements CommandConsumer {
   }
 
   /** What processes have died of is tried alone, and is kept for people when they die of it again. */
-  async #watched(delivery: Delivery): Promise<Report | undefined> {
+  async #watched(job: Taken): Promise<Report | undefined> {
     const { suspects } = this.#settings
+    const { delivery } = job
     const verdict = await suspects?.look(delivery)
     if (verdict === 'moved') return undefined
     if (verdict !== undefined && verdict !== 'fine') {
       const known = { entry: undefined, portal: undefined, replayed: false }
       return this.#settle(delivery, undefined, verdict, known)
     }
-    return this.#process(delivery).finally(() => suspects?.survived(delivery))
+    return this.#process(job).finally(() => suspects?.survived(delivery))
   }
 
-  async #process(delivery: Delivery): Promise<Report | undefined> {
-    const { contract, now } = this.#settings
-    const message = originalMessage(delivery.message)
-    let command: Command | undefined
-    let outcome: Outcome | undefined
+  #read(delivery: Delivery, takenAt: number): Taken {
+    const { contract, strictOrder = false } = this.#settings
     try {
-      command = aged(contract.parse(message), ageOf(delivery.message, now()))
+      const command = contract.parse(originalMessage(delivery.message))
+      return { delivery, takenAt, command: strictOrder ? { ...command, orderKey: 'strict' } : command }
     } catch (error) {
-      outcome = rejected(error)
+      return { delivery, takenAt, command: undefined, outcome: rejected(error) }
     }
-    const entry = command === undefined ? undefined : this.#entryFor(delivery, command)
-    const carryOut = () => this.#carryOut(delivery, command, outcome, entry)
-    return entry === undefined ? carryOut() : this.#oneAtATime(entry.key, carryOut)
   }
 
-  /** A write that was published twice: the second waits, and finds the first one in the ledger. */
-  async #oneAtATime<T>(key: string, run: () => Promise<T>): Promise<T> {
-    for (let first = this.#writing.get(key); first !== undefined; first = this.#writing.get(key)) await first
-    const running = run()
-    this.#writing.set(
-      key,
-      running.catch(() => undefined),
-    )
-    return running.finally(() => this.#writing.delete(key))
+  async #process({ delivery, takenAt, command, outcome }: Taken): Promise<Report | undefined> {
+    const ageMs = ageOf(delivery.message, takenAt) + this.#settings.now() - takenAt
+    const due = command === undefined ? undefined : aged(command, ageMs)
+    const entry = due === undefined ? undefined : this.#entryFor(delivery, due)
+    const carryOut = () => this.#carryOut(delivery, due, outcome, entry)
+    // A write that was published twice: the second waits, and finds the first one in the ledger.
+    return entry === undefined ? carryOut() : this.#settings.turns.take(`write ${entry.key}`, carryOut)
   }
 
   async #carryOut(
@@ -306,7 +356,8 @@ class QueueServer implements CommandConsumer {
     failed: Outcome | undefined,
     entry: LedgerEntry | undefined,
   ): Promise<Report | undefined> {
-    const replayed = await this.#recall(delivery, entry)
+    const aside = command === undefined ? {} : this.#asideFor(delivery, command)
+    const replayed = await this.#recall(entry, aside.park)
     if (replayed === 'aside') return undefined
     if (replayed?.reply !== undefined) {
       // Where the asker is now, not where it was: it may have been restarted with a new reply queue.
@@ -325,7 +376,7 @@ class QueueServer implements CommandConsumer {
     }
     const begun = replayed?.begun
     const { outcome, portal } = await execute(
-      this.#ordered(command),
+      command,
       { messageId: delivery.message.messageId, entry, begun },
       {
         ...this.#settings,
@@ -334,7 +385,7 @@ class QueueServer implements CommandConsumer {
         source: this.#queueOf(delivery),
         quietMs: this.#settings.quietMs ?? QUIET_MS,
         signal: this.#stop.signal,
-        ...this.#asideFor(delivery, command),
+        ...aside,
       },
     )
     if (outcome === 'aside') return undefined
@@ -342,13 +393,15 @@ class QueueServer implements CommandConsumer {
   }
 
   /** What the ledger knows of the command, once the quiet period of one that was begun elsewhere is over. */
-  async #recall(delivery: Delivery, entry: LedgerEntry | undefined): Promise<Recalled | 'aside' | undefined> {
-    const { aside } = this.#settings
+  async #recall(
+    entry: LedgerEntry | undefined,
+    park: ExecuteSettings['park'],
+  ): Promise<Recalled | 'aside' | undefined> {
     for (;;) {
       const known = await entry?.recall()
       const waitMs = known === undefined ? 0 : (entry?.quietLeft(known) ?? 0)
       if (waitMs === 0) return known
-      if ((await aside?.park(delivery, waitMs)) === true) return 'aside'
+      if ((await park?.(waitMs)) === true) return 'aside'
       await sleep(waitMs, undefined, { signal: this.#stop.signal }).catch(() => {
         throw new BrokerError('BROKER_CLOSED', 'Handed back before its end was known')
       })
@@ -374,7 +427,7 @@ class QueueServer implements CommandConsumer {
       await entry?.withdraw()
       const { code = '', description = '' } = outcome.failure ?? {}
       if (isOurTrouble(outcome)) throw new StoreError(code, description)
-      delivery.requeue()
+      this.#handBack(delivery)
       return { ...this.#report(delivery, command, outcome, portal, false), outcome: 'requeued' }
     }
     const context = { now: now(), newId: newId(), ...(portal === undefined ? {} : { portal: portal.domain }) }
@@ -438,12 +491,11 @@ class QueueServer implements CommandConsumer {
   #entryFor(delivery: Delivery, command: Command): LedgerEntry | undefined {
     const { ledger, contract } = this.#settings
     const message = originalMessage(delivery.message)
-    const { messageId } = message
-    if (ledger === undefined || messageId === undefined || messageId === '' || isReadCommand(command))
-      return undefined
+    const identity = identityOf(delivery.message)
+    if (ledger === undefined || identity === undefined || isReadCommand(command)) return undefined
     return new LedgerEntry(
       ledger,
-      `${contract.name} ${this.#queueOf(delivery)} ${messageId}`,
+      `${contract.name} ${this.#queueOf(delivery)} ${identity}`,
       requestHash(message),
     )
   }
@@ -456,17 +508,16 @@ class QueueServer implements CommandConsumer {
   #asideFor(delivery: Delivery, command: Command): Pick<ExecuteSettings, 'admit' | 'park'> {
     const { aside } = this.#settings
     if (aside === undefined) return {}
-    const ordered = command.orderKey !== undefined
+    const { orderKey, deadlineMs } = command
+    const ordered = orderKey !== undefined && this.#settings.strictOrder !== true
     return {
       admit: (portal) => {
-        return aside.admit(delivery, { portal, ordered, ...this.#portals.take(delivery, portal.domain) })
+        const held = this.#portals.take(delivery, portal.domain)
+        return aside.admit(delivery, { portal, ordered, deadlineMs, ...held })
       },
-      park: (waitMs) => aside.park(delivery, waitMs),
+      // What has a place in an order waits for its time in it.
+      ...(orderKey === undefined ? { park: (waitMs: number) => aside.park(delivery, waitMs) } : {}),
     }
-  }
-
-  #ordered(command: Command): Command {
-    return this.#settings.strictOrder === true ? { ...command, orderKey: 'strict' } : command
   }
 
   #report(
@@ -484,6 +535,13 @@ class QueueServer implements CommandConsumer {
       replayed,
     })
   }
+}
+
+/** Every command in hand listens to it; that is no leak. */
+function newStop(): AbortController {
+  const stop = new AbortController()
+  setMaxListeners(0, stop.signal)
+  return stop
 }
 
 function idsOf({ queue, message }: Delivery): {

@@ -1,17 +1,11 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker, Delivery } from '../../brokers/broker.ts'
 import { BrokerError } from '../../model/errors.ts'
 import type { Portal } from '../portals.ts'
-import { type Aside, movedMessage } from './aside.ts'
+import { type Aside, identityOf, movedMessage } from './aside.ts'
+import type { QueueConsumer } from './consume.ts'
 import { type Held, mayHold } from './held.ts'
-
-/** Serves one queue; see `consumeCommands`. */
-export interface LaneConsumer {
-  readonly inHand: number
-  readonly oldestAt: number | undefined
-  pause(): Promise<void>
-  resume(): Promise<void>
-  drain(boundMs: number): Promise<boolean>
-}
+import { LaneQueue, type Reading } from './lane-queue.ts'
 
 /** The lane queues that exist, for all processes and for the next start. */
 export interface LaneQueueStore {
@@ -19,6 +13,8 @@ export interface LaneQueueStore {
   note(queue: string, domain: string, now: number): Promise<void>
   list(): Promise<readonly { readonly queue: string; readonly domain: string; readonly usedAt: number }[]>
   forget(queue: string): Promise<void>
+  /** Runs the work while no other process makes or deletes this queue. Rejects when another one does, for seconds. */
+  alone<T>(queue: string, work: () => Promise<T>): Promise<T>
 }
 
 export interface LaneQueuesOptions {
@@ -28,29 +24,18 @@ export interface LaneQueuesOptions {
   readonly prefix: string
   /** Deliveries of the common queue that may be in hand. */
   readonly prefetch: number
-  /** Processes that take commands from the common queue. */
-  readonly instances: () => number
+  /** Other processes may take commands from the common queue. */
+  readonly shared: boolean
   /** The portals that are in use. */
   readonly portals: () => readonly Pick<Portal, 'domain' | 'lane'>[]
-  readonly serve: (queue: string) => Promise<LaneConsumer>
+  readonly park: Aside['park']
+  readonly serve: (queue: string) => Promise<QueueConsumer>
   /** Hears how many lane queues there are, every second. */
   readonly onSize?: (count: number) => void
+  /** The time that all processes on the store agree on. */
   readonly now: () => number
+  readonly newId: () => string
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
-}
-
-interface LaneQueue {
-  readonly queue: string
-  readonly domain: string
-  /** New commands of the portal go there; false once it has been empty for a while. */
-  moving: boolean
-  consumer: LaneConsumer | undefined
-  paused: boolean
-  emptySince: number | undefined
-  notedAt: number
-  moved: number
-  /** Set while the queue is being made. */
-  opening: Promise<void> | undefined
 }
 
 const TICK_MS = 1000
@@ -60,6 +45,9 @@ const NOTE_MS = 60_000
 const UNUSED_MS = 10 * 60_000
 /** A broker that lets us make no queue is not asked again for so long. */
 const REFUSED_MS = 30_000
+/** A portal that rests for longer is not tried by the next command every time. */
+const LONG_REST_MS = 60_000
+const MOVE_AGAIN_MS = 500
 
 /**
  * Queues of their own for portals with a backlog, so that the common queue never stands still because of one of them.
@@ -68,26 +56,32 @@ const REFUSED_MS = 30_000
  * | --- | --- |
  * | no lane queue | are carried out, up to its share (`mayHold`); what comes beyond that opens a lane queue |
  * | moving | are moved to its lane queue, which is served beside the common one |
- * | a command has an order key, and several processes run | is moved: a lane queue has one consumer at a time |
- * | cannot be called | the same, and the lane queue is left alone meanwhile |
+ * | a command has an order key | is moved always: a lane queue has one consumer at a time |
+ * | cannot be called | are moved too, but for those with a deadline: they come back in time to be answered |
  * | its lane queue was empty for five seconds | are carried out again |
  *
- * With one portal there is nobody to stand in the way of, and nothing is moved. A lane queue is noted in the store before
- * the first command goes there, so that a restart finds it; unused for ten minutes, it is deleted.
+ * The lane queue of a portal that cannot be called is read one command at a time, as the next try, and not at all while it
+ * rests for long. With one portal, and one process, there is nobody to stand in the way of, and nothing is moved. A lane
+ * queue is noted in the store before the first command goes there, so that a restart finds it; unused for ten minutes, it
+ * is deleted.
  */
 export class LaneQueues {
   readonly #options: LaneQueuesOptions
   readonly #lanes = new Map<string, LaneQueue>()
+  /** Consumers of queues that are gone, while they bring to its end what they have in hand. */
+  readonly #leaving = new Set<QueueConsumer>()
+  /** Under which id a message without one is moved, however often that is tried. */
+  readonly #moveIds = new WeakMap<Delivery, string>()
   #timer: NodeJS.Timeout | undefined
   #learnedAt = 0
   #refusedUntil = 0
-  #ticking = false
+  #draining = false
 
   constructor(options: LaneQueuesOptions) {
     this.#options = options
   }
 
-  /** Finds the lane queues of earlier processes, and looks after all of them from now on. */
+  /** Finds the lane queues of earlier processes, and looks after all of them from now on. Comes before the common queue. */
   async start(): Promise<void> {
     await this.#learn()
     this.#timer = setInterval(() => void this.#tick(), TICK_MS)
@@ -95,57 +89,71 @@ export class LaneQueues {
 
   /** Commands of lane queues between delivery and acknowledgement. */
   get inHand(): number {
-    let inHand = 0
-    for (const { consumer } of this.#lanes.values()) inHand += consumer?.inHand ?? 0
-    return inHand
+    return this.#consumers().reduce((sum, { inHand }) => sum + inHand, 0)
   }
 
   /** When the oldest of them came. */
   get oldestAt(): number | undefined {
-    return oldestOf([...this.#lanes.values()].map(({ consumer }) => consumer))
+    return oldestOf(this.#consumers())
+  }
+
+  #consumers(): QueueConsumer[] {
+    return [...[...this.#lanes.values()].flatMap(({ consumer }) => consumer ?? []), ...this.#leaving]
   }
 
   /** Moves the delivery when its portal is to use a queue of its own; see `Aside.admit`. */
   async admit(
     delivery: Delivery,
-    { portal, ordered, ...held }: Parameters<Aside['admit']>[1],
+    { portal, ordered, deadlineMs, ...held }: Parameters<Aside['admit']>[1],
   ): Promise<boolean> {
-    const known = this.#lanes.get(portal.domain)
-    // Only one process at a time is given the messages of a lane queue, in their order.
-    const shared = ordered && this.#options.instances() > 1
-    if (known?.moving !== true && !shared && !this.#isTooMuch(portal, held)) return false
-    if (this.#options.now() < this.#refusedUntil) return false
+    const { now, park, log } = this.#options
+    const keepsOrder = ordered && this.#isWorthIt()
+    const moves = this.#lanes.get(portal.domain)?.moving === true || this.#isTooMuch(portal, held)
+    if (!keepsOrder && !moves) return false
+    // On a queue that nobody reads its time would pass without a word.
+    if (!keepsOrder && deadlineMs !== undefined && isBlocked(portal))
+      return park(delivery, deadlineMs > LONG_REST_MS ? LONG_REST_MS / 2 : Math.min(deadlineMs, 5000))
+    if (now() < this.#refusedUntil && !keepsOrder) return false
     try {
       await this.#move(delivery, await this.#open(portal.domain))
       return true
     } catch (error) {
+      this.#refusedUntil = now() + REFUSED_MS
+      const reason = error instanceof BrokerError ? error.code : String(error)
+      log('lane-queue.refused', { portal: portal.domain, reason })
       // It stays where it is; the common queue is slower then, and nothing is lost.
-      this.#refusedUntil = this.#options.now() + REFUSED_MS
-      this.#options.log('lane-queue.refused', {
-        portal: portal.domain,
-        reason: error instanceof BrokerError ? error.code : String(error),
+      if (!keepsOrder && !this.#moveIds.has(delivery)) return false
+      throw new BrokerError('NOT_MOVED', 'The command cannot be moved to the queue of its portal now', {
+        cause: error,
       })
-      return false
     }
   }
 
   async drain(boundMs: number): Promise<boolean> {
+    this.#draining = true
     clearInterval(this.#timer)
-    const ended = await Promise.all(
-      [...this.#lanes.values()].map(({ consumer }) => consumer?.drain(boundMs) ?? true),
+    const bound = sleep(boundMs, false, { ref: false })
+    const left = [...this.#leaving].map((consumer) =>
+      Promise.race([consumer.leave().then(() => true), bound]),
     )
-    return ended.every(Boolean)
+    const drained = [...this.#lanes.values()].map((lane) => lane.drain(boundMs))
+    return (await Promise.all([...left, ...drained])).every(Boolean)
   }
 
-  #isTooMuch({ lane }: Portal, { held, all }: Held): boolean {
+  #isWorthIt(): boolean {
+    return this.#options.shared || this.#options.portals().length > 1
+  }
+
+  #isTooMuch(portal: Portal, { held, all }: Held): boolean {
     const { portals, prefetch } = this.#options
     if (portals().length < 2) return false
-    return held > mayHold({ all }, { prefetch, isBlocked: lane.stats().trouble !== undefined })
+    return held > mayHold({ all }, { prefetch, isBlocked: isBlocked(portal) })
   }
 
   async #open(domain: string): Promise<LaneQueue> {
     const { now, prefix } = this.#options
     const known = this.#lanes.get(domain) ?? this.#add(`${prefix}.${domain}`, domain)
+    known.emptySince = undefined
     if (known.moving && now() - known.notedAt < NOTE_MS) return known
     // Many commands of one portal come at once: the first makes the queue for all.
     known.opening ??= this.#make(known).finally(() => {
@@ -157,98 +165,91 @@ export class LaneQueues {
 
   async #make(known: LaneQueue): Promise<void> {
     const { broker, store, now, log } = this.#options
-    const { domain } = known
-    await store.note(known.queue, domain, now())
-    await broker.declare({
-      mode: 'declare',
-      exchanges: [],
-      queues: [
-        {
-          name: known.queue,
-          durable: true,
-          type: 'quorum',
-          arguments: { 'x-single-active-consumer': true },
-        },
-      ],
-      bindings: [],
+    const { domain, queue } = known
+    await store.alone(queue, async () => {
+      await store.note(queue, domain, now())
+      await broker.declare({
+        mode: 'declare',
+        exchanges: [],
+        queues: [
+          { name: queue, durable: true, type: 'quorum', arguments: { 'x-single-active-consumer': true } },
+        ],
+        bindings: [],
+      })
     })
     known.notedAt = now()
-    if (!known.moving) log('lane-queue.opened', { portal: domain, queue: known.queue })
+    if (!known.moving) log('lane-queue.opened', { portal: domain, queue })
     known.moving = true
     known.emptySince = undefined
   }
 
   #add(queue: string, domain: string): LaneQueue {
-    const lane: LaneQueue = {
-      queue,
-      domain,
-      moving: false,
-      consumer: undefined,
-      paused: false,
-      emptySince: undefined,
-      notedAt: 0,
-      moved: 0,
-      opening: undefined,
-    }
+    const lane = new LaneQueue(queue, domain, this.#options.serve)
     this.#lanes.set(domain, lane)
     return lane
   }
 
+  /**
+   * A publication that nobody has confirmed may have arrived: the command must not be carried out from here as well, so it
+   * is published again, under the same id, until it surely is there.
+   */
   async #move(delivery: Delivery, lane: LaneQueue): Promise<void> {
-    const { broker, now } = this.#options
-    const message = movedMessage(delivery.message, now())
-    await broker.publish({ exchange: '', routingKey: lane.queue }, message)
+    const { broker, now, newId } = this.#options
+    let moveId = this.#moveIds.get(delivery)
+    if (identityOf(delivery.message) === undefined) moveId ??= newId()
+    const message = movedMessage(delivery.message, now(), moveId)
+    for (;;) {
+      try {
+        await broker.publish({ exchange: '', routingKey: lane.queue }, message)
+        break
+      } catch (error) {
+        if (!(error instanceof BrokerError && error.mayBeStored)) throw error
+        this.#moveIds.set(delivery, moveId ?? '')
+        await sleep(MOVE_AGAIN_MS)
+      }
+    }
     delivery.ack()
+    lane.emptySince = undefined
     lane.moved++
   }
 
   async #tick(): Promise<void> {
-    if (this.#ticking) return
-    this.#ticking = true
-    try {
-      if (this.#options.now() - this.#learnedAt >= LEARN_MS) await this.#learn()
-      for (const lane of this.#lanes.values()) await this.#look(lane)
-    } catch (error) {
-      this.#options.log('lane-queue.trouble', {
-        reason: error instanceof Error ? error.message : String(error),
-      })
-    } finally {
-      this.#options.onSize?.(this.#lanes.size)
-      this.#ticking = false
+    const { now, onSize } = this.#options
+    if (now() - this.#learnedAt >= LEARN_MS) await this.#learn().catch((error) => this.#tell(error))
+    if (this.#draining) return
+    for (const lane of this.#lanes.values()) {
+      lane.looking ??= this.#look(lane)
+        .catch((error) => this.#tell(error, lane))
+        .finally(() => {
+          lane.looking = undefined
+        })
     }
+    onSize?.(this.#lanes.size)
   }
 
-  /** Lane queues that other processes have opened. */
+  #tell(error: unknown, lane?: LaneQueue): void {
+    const reason = error instanceof Error ? error.message : String(error)
+    this.#options.log('lane-queue.trouble', { portal: lane?.domain, reason })
+  }
+
+  /** Lane queues that other processes have opened. What stands there is older than what comes now. */
   async #learn(): Promise<void> {
     const { store, now, prefix } = this.#options
-    for (const { queue, domain } of await store.list())
-      if (!this.#lanes.has(domain) && queue === `${prefix}.${domain}`) this.#add(queue, domain)
     this.#learnedAt = now()
+    for (const { queue, domain } of await store.list())
+      if (!this.#lanes.has(domain) && queue === `${prefix}.${domain}`) this.#add(queue, domain).moving = true
   }
 
   async #look(lane: LaneQueue): Promise<void> {
     if (lane.opening !== undefined) return
-    const { portals, serve, broker, now, log } = this.#options
-    const blocked =
-      portals()
-        .find(({ domain }) => domain === lane.domain)
-        ?.lane.stats().trouble !== undefined
-    if (blocked) {
-      if (lane.consumer !== undefined && !lane.paused) {
-        lane.paused = true
-        await lane.consumer.pause()
-      }
-      return
-    }
+    const { broker, now, log } = this.#options
     const info = await broker.queueInfo(lane.queue)
     if (info === undefined) {
-      await this.#close(lane)
+      this.#vanished(lane)
       return
     }
-    if (lane.consumer === undefined) lane.consumer = await serve(lane.queue)
-    else if (lane.paused) await lane.consumer.resume()
-    lane.paused = false
-    if (info.messages > 0 || lane.consumer.inHand > 0) {
+    await lane.read(this.#readingOf(lane))
+    if (info.messages > 0 || (lane.consumer?.inHand ?? 0) > 0) {
       lane.emptySince = undefined
       return
     }
@@ -261,24 +262,46 @@ export class LaneQueues {
     if (!lane.moving && now() - lane.emptySince > UNUSED_MS) await this.#remove(lane)
   }
 
-  /** Whoever moves commands there says so every minute, so a queue without a word for ten has nobody left. */
-  async #remove(lane: LaneQueue): Promise<void> {
-    const { store, broker, now } = this.#options
-    const row = (await store.list()).find(({ queue }) => queue === lane.queue)
-    if (row !== undefined && now() - row.usedAt < UNUSED_MS) return
-    await this.#close(lane)
-    if ((await broker.queueInfo(lane.queue))?.messages === 0) await broker.deleteQueue(lane.queue)
-    await store.forget(lane.queue)
+  #readingOf({ domain }: LaneQueue): Reading {
+    const portal = this.#options.portals().find((one) => one.domain === domain)
+    if (portal === undefined || !isBlocked(portal)) return 'full'
+    return portal.lane.stats().restMs > LONG_REST_MS ? 'none' : 'probe'
   }
 
-  async #close(lane: LaneQueue): Promise<void> {
+  /**
+   * Whoever moves commands there says so every minute, so a queue without a word for ten has nobody left. Another process
+   * may still have some in hand: then it is one of its consumers.
+   */
+  async #remove(lane: LaneQueue): Promise<void> {
+    const { store, broker, now } = this.#options
+    await store.alone(lane.queue, async () => {
+      const row = (await store.list()).find(({ queue }) => queue === lane.queue)
+      if (row !== undefined && now() - row.usedAt < UNUSED_MS) return
+      this.#lanes.delete(lane.domain)
+      await lane.drain(60_000)
+      const info = await broker.queueInfo(lane.queue)
+      if (info !== undefined && (info.messages > 0 || info.consumers > 0)) return
+      if (info !== undefined) await broker.deleteQueue(lane.queue)
+      await store.forget(lane.queue)
+    })
+  }
+
+  /** Another process has deleted it, or an operator: what is in hand is nowhere else any more. */
+  #vanished(lane: LaneQueue): void {
     this.#lanes.delete(lane.domain)
-    await lane.consumer?.drain(60_000)
+    const { consumer } = lane
+    if (consumer === undefined) return
+    this.#leaving.add(consumer)
+    void consumer.leave().finally(() => this.#leaving.delete(consumer))
   }
 }
 
+function isBlocked({ lane }: Pick<Portal, 'lane'>): boolean {
+  return lane.stats().trouble !== undefined
+}
+
 /** The earliest arrival among the commands in hand of several; `undefined` while none has any. */
-export function oldestOf(parts: readonly (Pick<LaneConsumer, 'oldestAt'> | undefined)[]): number | undefined {
-  const times = parts.flatMap((part) => (part?.oldestAt === undefined ? [] : [part.oldestAt]))
+export function oldestOf(parts: readonly Pick<QueueConsumer, 'oldestAt'>[]): number | undefined {
+  const times = parts.flatMap(({ oldestAt }) => oldestAt ?? [])
   return times.length === 0 ? undefined : Math.min(...times)
 }

@@ -42,11 +42,20 @@ export class AmqpConsumer implements Consumer {
   }
 
   async stop(): Promise<void> {
+    await this.#end()?.stop()
+  }
+
+  /** The broker puts back what is not acknowledged when a channel is closed. */
+  async abandon(): Promise<void> {
+    await this.#end()?.interrupt('what is out was handed back')
+  }
+
+  #end(): Subscription | undefined {
     this.#stopping.abort()
     this.#options.onStop()
     const subscription = this.#subscription
     this.#subscription = undefined
-    await subscription?.stop()
+    return subscription
   }
 
   /** Lets go of the queue and subscribes again a little later. */

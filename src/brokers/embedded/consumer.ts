@@ -10,7 +10,8 @@ export class EmbeddedConsumer implements Consumer, Taker {
   readonly #prefetch: number
   readonly #handler: (delivery: Delivery) => void
   readonly #onStop: () => void
-  #out = 0
+  /** Out and not settled, in the order in which they went. */
+  readonly #out = new Set<EmbeddedDelivery>()
   #stopped = false
 
   constructor(
@@ -28,7 +29,7 @@ export class EmbeddedConsumer implements Consumer, Taker {
   }
 
   get room(): number {
-    return this.#stopped ? 0 : this.#prefetch - this.#out
+    return this.#stopped ? 0 : this.#prefetch - this.#out.size
   }
 
   take(row: MessageRow): void {
@@ -36,15 +37,19 @@ export class EmbeddedConsumer implements Consumer, Taker {
       this.#counter.giveBack(row.id!, 0)
       return
     }
-    this.#out++
-    const delivery = new EmbeddedDelivery(row, this.#counter, () => {
-      this.#out--
-    })
+    const delivery = new EmbeddedDelivery(row, this.#counter, () => this.#out.delete(delivery))
+    this.#out.add(delivery)
     try {
       this.#handler(delivery)
     } catch {
       delivery.requeue()
     }
+  }
+
+  async abandon(): Promise<void> {
+    if (this.#stopped) return
+    for (const delivery of this.#out) delivery.requeue()
+    await this.stop()
   }
 
   async stop(): Promise<void> {

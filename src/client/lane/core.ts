@@ -58,6 +58,8 @@ export interface LaneStats {
   readonly operatingShare: number
   /** Why the lane stands still, or `undefined`. */
   readonly trouble: string | undefined
+  /** Milliseconds for which nothing is sent because of that; with 0 left the next call is the one that tries. */
+  readonly restMs: number
 }
 
 /** A request that ends without an answer after this long was too much work, not bad luck. */
@@ -253,6 +255,7 @@ export class LaneCore {
       overLimit: this.#overLimit,
       operatingShare: this.#operating.highestShare(now),
       trouble: this.trouble,
+      restMs: Math.max(0, this.#breaker.openUntil - now),
     }
   }
 

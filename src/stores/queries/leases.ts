@@ -1,4 +1,6 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import type { Kysely } from 'kysely'
+import { StoreError } from '../../model/errors.ts'
 import { moment } from '../dialects/engine.ts'
 import type { StoreTables } from '../schema.ts'
 import { insertNew } from './insert-new.ts'
@@ -75,6 +77,23 @@ export async function releaseOwnLease(db: Kysely<StoreTables>, name: string, own
     .where('name', '=', name)
     .where('owner', '=', owner)
     .execute()
+}
+
+/**
+ * Runs the work while nobody else has the lease, and gives it back. Waits for another holder, four seconds at most; rejects
+ * with a `StoreError` `STORE_BUSY` after that.
+ */
+export async function underLease<T>(
+  db: Kysely<StoreTables>,
+  request: LeaseRequest,
+  work: () => Promise<T>,
+): Promise<T> {
+  for (let tries = 0; tries < 20; tries++) {
+    const lease = await takeLease(db, request)
+    if (lease !== undefined) return await work().finally(() => releaseLease(db, lease).catch(() => undefined))
+    await sleep(200)
+  }
+  throw new StoreError('STORE_BUSY', `Another process holds "${request.name}"`)
 }
 
 async function findOwn(db: Kysely<StoreTables>, name: string, owner: string): Promise<Lease | undefined> {

@@ -1,0 +1,55 @@
+import type { QueueConsumer } from './consume.ts'
+
+/** How a lane queue is read: as fast as its portal takes it, one command at a time to see whether it does, or not. */
+export type Reading = 'full' | 'probe' | 'none'
+
+/** The queue of one portal, as one process knows it. */
+export class LaneQueue {
+  readonly queue: string
+  readonly domain: string
+  readonly #serve: (queue: string) => Promise<QueueConsumer>
+  /** New commands of the portal go there; false once it has been empty for a while. */
+  moving = false
+  /** Since when it has been seen empty. */
+  emptySince: number | undefined
+  /** When this process said last that it is in use. */
+  notedAt = 0
+  /** Commands that this process has moved there since it was opened. */
+  moved = 0
+  /** Set while the queue is being made. */
+  opening: Promise<void> | undefined
+  /** Set while it is being looked at. */
+  looking: Promise<void> | undefined
+  consumer: QueueConsumer | undefined
+  #reading: Reading = 'none'
+  #drained = false
+
+  constructor(queue: string, domain: string, serve: (queue: string) => Promise<QueueConsumer>) {
+    this.queue = queue
+    this.domain = domain
+    this.#serve = serve
+  }
+
+  /** Reads it in another way from now on; resolves when what was in hand the old way has ended or gone back. */
+  async read(reading: Reading): Promise<void> {
+    if (reading === this.#reading || this.#drained) return
+    if (this.consumer === undefined) {
+      if (reading === 'none') return
+      this.consumer = await this.#serve(this.queue)
+      this.#reading = 'full'
+      if (this.#drained) await this.consumer.drain(0)
+      return
+    }
+    if (this.#reading !== 'none') await this.consumer.pause()
+    this.#reading = 'none'
+    if (reading === 'none' || this.#drained) return
+    await this.consumer.resume(reading === 'probe' ? 1 : undefined)
+    this.#reading = reading
+  }
+
+  /** See `CommandConsumer.drain`; it is not read any more after that. */
+  async drain(boundMs: number): Promise<boolean> {
+    this.#drained = true
+    return this.consumer?.drain(boundMs) ?? true
+  }
+}
