@@ -8,6 +8,24 @@ import { underLease } from '../stores/queries/leases.ts'
 import { beginSuspect, endSuspect } from '../stores/queries/suspects.ts'
 import type { Foundation } from './foundation.ts'
 
+/**
+ * Of a queue that several processes read nobody can say in which order its commands go on. So there is one beside it for
+ * those with an order, which the broker gives to one process at a time.
+ *
+ * https://www.rabbitmq.com/docs/consumers#single-active-consumer
+ */
+async function serveOrdered(common: ConsumeSettings): Promise<CommandConsumer[]> {
+  const { broker, queue: originQueue } = common
+  const queue = `${originQueue}.ordered`
+  await broker.declare({
+    mode: 'declare',
+    exchanges: [],
+    queues: [{ name: queue, durable: true, type: 'quorum', arguments: { 'x-single-active-consumer': true } }],
+    bindings: [],
+  })
+  return [await consumeCommands({ ...common, queue, originQueue, inOrder: true })]
+}
+
 /** Making or deleting a queue takes milliseconds; a process that dies in the middle holds it up for so long. */
 const ALONE_MS = 30_000
 /** A portal's own queue is read in small bites: what is in hand from it is work for one lane only. */
@@ -116,7 +134,7 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
   await lanes.start()
   await open('if there')
   const looking = setInterval(() => void open('if there').catch(() => undefined), LOOK_MS)
-  const main = await consumeCommands({
+  const common: ConsumeSettings = {
     ...settings,
     suspects: aSuspect,
     aside: {
@@ -127,8 +145,11 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
         return moved
       },
     },
-  })
-  const parts = () => [main, lanes, ...(suspects === undefined ? [] : [suspects])]
+  }
+  const main = await consumeCommands(common)
+  const ordered =
+    store.features.shared && settings.contract.name === 'native' ? await serveOrdered(common) : []
+  const parts = () => [main, ...ordered, lanes, ...(suspects === undefined ? [] : [suspects])]
   return {
     get inHand() {
       return parts().reduce((sum, part) => sum + part.inHand, 0)

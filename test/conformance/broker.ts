@@ -377,6 +377,23 @@ export function brokerConformance(name: string, harness: BrokerHarness, switches
       expect(rest.deliveries.map((delivery) => delivery.redelivered)).toEqual([false, false, false, false])
     })
 
+    it('hands back in order, and before all that comes later, what a consumer had out when it was abandoned', async () => {
+      await makeQueue()
+      for (let number = 0; number < 30; number++) await send(`${number}`)
+      const first = await collect(broker, queue, 10, { ack: false })
+      await first.has(10)
+      first.deliveries[0]!.ack()
+      await first.has(11)
+      await first.abandon()
+      const second = await collect(broker, queue, 50)
+      await second.has(29)
+      expect(second.texts()).toEqual(Array.from({ length: 29 }, (_, at) => `${at + 1}`))
+      first.deliveries[1]!.ack()
+      first.deliveries[2]!.requeue()
+      await first.stop()
+      expect((await broker.queueInfo(queue))?.messages).toBe(0)
+    })
+
     it('consumes again when its queue was deleted and made anew', async () => {
       await makeQueue()
       const inbox = await collect(broker, queue, 10, { ack: false })
@@ -515,6 +532,7 @@ export async function collect(broker: Broker, queue: string, prefetch: number, {
     texts: () => deliveries.map((delivery) => delivery.message.body.toString()),
     has: (count: number) => eventually(() => expect(deliveries.length).toBeGreaterThanOrEqual(count)),
     stop: () => consumer.stop(),
+    abandon: () => consumer.abandon(),
   }
 }
 

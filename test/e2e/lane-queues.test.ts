@@ -76,5 +76,33 @@ for (const broker of BROKERS) {
       expect([...outcomes]).toEqual(['done'])
       await bench.account()
     }, 120_000)
+
+    it('of a portal that was down for longer than commands wait is tried again, and deadlines are kept meanwhile', async () => {
+      await bench.service.stop()
+      await bench.start({ ...bench.env, BRIDGE_PORTAL_WAIT: '2' })
+      await bench.ask({ method: 'profile', portal: quick })
+      bench.sandbox.fault([{ kind: 'status', status: 502, match: { method: 'crm.lead.list' }, times: 0 }])
+      const flood: string[] = []
+      for (let number = 0; number < 100; number++)
+        flood.push(await bench.send({ method: 'crm.lead.list', portal: slow }))
+      await eventually(async () => {
+        const lane = bench.service.lanes().find(({ domain }) => domain === slow)
+        expect(lane?.stats.trouble).toBeDefined()
+        const aside = await bench.tool.queueInfo(`${bench.commandQueue}.lane.${slow}`)
+        expect(aside?.messages).toBeGreaterThan(20)
+      }, 30_000)
+      const timed = await bench.send({ method: 'crm.lead.list', portal: slow, deadlineMs: 6000 })
+      expect((await bench.reply(timed, 20_000)).body.error?.code).toMatch(
+        /^(?:DEADLINE_EXCEEDED|PORTAL_UNREACHABLE)$/,
+      )
+      // Nothing of the portal is left in hand but what is tried next.
+      await eventually(() => expect(bench.service.inHand()).toBeLessThanOrEqual(1), 20_000)
+      bench.sandbox.fault([])
+      await eventually(() => {
+        expect(flood.filter((id) => bench.repliesTo(id).length === 0)).toEqual([])
+      }, 60_000)
+      expect((await bench.ask({ method: 'crm.lead.list', portal: slow })).body.outcome).toBe('done')
+      await bench.account()
+    }, 120_000)
   })
 }

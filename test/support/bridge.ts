@@ -64,7 +64,7 @@ export interface Bench extends AsyncDisposable {
   /** Starts the bridge, with other variables when they are given. */
   start(env?: Environment): Promise<Service>
   /** Publishes a command; a text or bytes go as they are. Gives its id. */
-  send(body: unknown, more?: Partial<Message>): Promise<string>
+  send(body: unknown, more?: Partial<Message>, queue?: string): Promise<string>
   /** The one reply to a command, waiting for it. */
   reply(id: string, withinMs?: number): Promise<Reply>
   /** Sends and waits. */
@@ -161,14 +161,14 @@ export async function openBench(options: BenchOptions): Promise<Bench> {
       bench.service = await startService(readConfig({ env: other, cwd: folder }), { logger })
       return bench.service
     },
-    async send(body, more = {}) {
+    async send(body, more = {}, queue = commandQueue) {
       const messageId = more.messageId ?? randomUUID()
       const bytes = Buffer.isBuffer(body)
         ? body
         : Buffer.from(typeof body === 'string' ? body : JSON.stringify(body))
       sent.add(messageId)
       await tool.publish(
-        { exchange: '', routingKey: commandQueue },
+        { exchange: '', routingKey: queue },
         { headers: {}, ...more, body: bytes, messageId },
       )
       return messageId
@@ -221,7 +221,8 @@ export async function openBench(options: BenchOptions): Promise<Bench> {
     async [Symbol.asyncDispose]() {
       await bench.service?.stop()
       if (options.broker === 'amqp') {
-        for (const queue of [commandQueue, replyQueue]) await tool.deleteQueue(queue)
+        for (const queue of [commandQueue, `${commandQueue}.ordered`, replyQueue])
+          await tool.deleteQueue(queue)
         if (contract === 'native') await tool.deleteQueue(deadQueue)
         if (contract === 'bitrix24-bridge') await tool.deleteExchange(exchange)
       }

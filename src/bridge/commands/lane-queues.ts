@@ -106,13 +106,16 @@ export class LaneQueues {
     delivery: Delivery,
     { portal, ordered, deadlineMs, ...held }: Parameters<Aside['admit']>[1],
   ): Promise<boolean> {
-    const { now, park, log } = this.#options
+    const { broker, now, park, log } = this.#options
     const keepsOrder = ordered && this.#isWorthIt()
     const moves = this.#lanes.get(portal.domain)?.moving === true || this.#isTooMuch(portal, held)
     if (!keepsOrder && !moves) return false
-    // On a queue that nobody reads its time would pass without a word.
+    // On a queue that nobody reads its time would pass without a word. The embedded broker would not know how old it is.
     if (!keepsOrder && deadlineMs !== undefined && isBlocked(portal))
-      return park(delivery, deadlineMs > LONG_REST_MS ? LONG_REST_MS / 2 : Math.min(deadlineMs, 5000))
+      return (
+        !broker.features.delayedRequeue &&
+        park(delivery, deadlineMs > LONG_REST_MS ? LONG_REST_MS / 2 : Math.min(deadlineMs, 5000))
+      )
     if (now() < this.#refusedUntil && !keepsOrder) return false
     try {
       await this.#move(delivery, await this.#open(portal.domain))

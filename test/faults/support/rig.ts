@@ -183,7 +183,7 @@ export async function openRig(options: RigOptions): Promise<Rig> {
     measured(what, figure) {
       faults.set(`${what}: ${figure}`, 1)
     },
-    async answered(withinMs = 60_000) {
+    async answered(withinMs = 120_000) {
       const open = (): string[] =>
         [...load.sent.values()]
           .filter(({ accepted, key }) => accepted && !replies.has(key))
