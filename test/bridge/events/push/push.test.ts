@@ -168,20 +168,40 @@ describe('what happens to connections', () => {
     await bench.arrived(['unheard'])
   })
 
-  it('half an hour without the server is made up for', async () => {
+  it('an hour and more without the server is made up for', async () => {
     const bench = await openPushBench()
     const listening = await bench.listen()
     await bench.connections(1)
-    bench.sandbox.push({ do: 'refuse', times: 6, status: 503 })
+    const before = bench.clock.now()
+    bench.sandbox.push({ do: 'refuse', times: 10, status: 503 })
     bench.sandbox.push({ do: 'cut' })
-    for (const command of numbered(1, 400)) bench.say(command)
-    await throughBackoff(bench, listening, () => bench.consumed.length > 0)
+    for (const command of numbered(1, 200)) bench.say(command)
+    // The tenth refusal is the eleventh error in a row, and an hour follows it.
+    await throughBackoff(bench, listening, () => listening.lines('push.broken').length === 11)
+    for (const command of numbered(201, 400)) bench.say(command)
+    expect(bench.consumed).toEqual([])
+    bench.clock.forward(Number(listening.lines('push.broken').at(-1)?.waitMs))
     await bench.arrived(numbered(1, 400))
     expect(bench.consumed).toHaveLength(400)
-    const waits = listening.lines('push.broken').map(({ waitMs }) => Number(waitMs))
-    expect(waits).toHaveLength(7)
-    expect(waits.reduce((sum, ms) => sum + ms, 0)).toBeGreaterThan(20 * MINUTE)
+    expect(bench.clock.now() - before).toBeGreaterThan(110 * MINUTE)
     expect(listening.gaps).toEqual([])
+  })
+
+  it('a bridge that was away for an hour hears all that was said in it', async () => {
+    const bench = await openPushBench()
+    const first = await bench.listen()
+    await bench.connections(1)
+    bench.say('m1')
+    await bench.arrived(['m1'])
+    await first.stop()
+    for (const command of numbered(2, 61)) {
+      bench.say(command)
+      bench.clock.forward(MINUTE)
+    }
+    const second = await bench.listen()
+    await bench.arrived(numbered(1, 61))
+    expect(bench.consumed).toHaveLength(61)
+    expect(second.gaps).toEqual([])
   })
 
   it('a bridge that was away for a day says that something may be lost', async () => {
