@@ -124,6 +124,8 @@ export interface Config {
   readonly deadLetters: { readonly where: 'store' | 'queue'; readonly retentionMs: number }
   /** Commands that ended `unknown` are set aside too. */
   readonly keepUnknown: boolean
+  /** Names of methods; commands that call them are set aside when they end `failed`. */
+  readonly keepFailed: readonly string[]
   readonly prefetch: number
   readonly http: HttpAddress & {
     readonly allowedHosts: readonly string[]
@@ -189,6 +191,7 @@ export function buildConfig(parts: ConfigParts): Config {
     topology: values.topology,
     deadLetters: { where: values.deadLetters, retentionMs: values.deadRetention * 86_400_000 },
     keepUnknown: values.keepUnknown,
+    keepFailed: values.keepFailed,
     prefetch: values.prefetch,
     http: { ...values.http, allowedHosts: values.allowedHosts, corsHosts: values.corsHosts ?? [] },
     adminToken: values.adminToken,

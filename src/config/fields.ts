@@ -254,6 +254,16 @@ export const FIELDS = {
     defaultFor: { 'bitrix24-bridge': 'false', 'rabbitmq-to-bitrix24': 'false' },
     about: 'A command whose end nobody knows goes among the dead letters too, besides its reply.',
   },
+  keepFailed: {
+    group: QUEUES,
+    env: 'BRIDGE_KEEP_FAILED',
+    flag: '--keep-failed <methods>',
+    kind: kind.methodPatterns,
+    default: 'bizproc.event.send',
+    defaultFor: { 'bitrix24-bridge': 'off', 'rabbitmq-to-bitrix24': 'off' },
+    about:
+      'A command that calls one of these methods and fails goes among the dead letters too, besides its reply: names with `*` for any letters, separated by commas.',
+  },
   replyMode: {
     group: QUEUES,
     env: 'BRIDGE_REPLY_MODE',
