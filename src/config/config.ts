@@ -64,6 +64,8 @@ export interface EventsConfig {
     readonly idlePollMs: number
   }
   readonly push: { readonly enabled: boolean; readonly format: 'json' | 'binary' }
+  /** From an event of a bot that is fetched for to the next look. */
+  readonly botPollMs: number
   /** Looking for changes of which no event told; `everyMs` is absent when that is off. */
   readonly scan: {
     readonly everyMs: number | undefined
@@ -216,6 +218,7 @@ export function buildConfig(parts: ConfigParts): Config {
         idlePollMs: values.offlineIdlePoll * 1000,
       },
       push: { enabled: values.push, format: values.pushFormat },
+      botPollMs: values.botPoll * 1000,
       scan: {
         everyMs: values.scan === 'off' ? undefined : Math.round(values.scan * 60_000),
         entities: values.scanEntities,

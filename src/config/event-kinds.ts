@@ -1,4 +1,5 @@
-import { type Kind, list } from './kinds.ts'
+import type { Kind } from './kinds.ts'
+import { list } from './list-kinds.ts'
 
 const MOST_MINUTES = 7 * 24 * 60
 

@@ -1,5 +1,6 @@
 import { eventPatterns, scanEntities, scanMinutes } from './event-kinds.ts'
 import * as kind from './kinds.ts'
+import { methodPatterns } from './list-kinds.ts'
 import { networks, urls } from './network-kinds.ts'
 import { patterns, webhookSecrets } from './outbox-kinds.ts'
 
@@ -258,7 +259,7 @@ export const FIELDS = {
     group: QUEUES,
     env: 'BRIDGE_KEEP_FAILED',
     flag: '--keep-failed <methods>',
-    kind: kind.methodPatterns,
+    kind: methodPatterns,
     default: 'bizproc.event.send',
     defaultFor: { 'bitrix24-bridge': 'off', 'rabbitmq-to-bitrix24': 'off' },
     about:
@@ -547,6 +548,16 @@ export const FIELDS = {
     kind: kind.choice('json', 'binary'),
     default: 'json',
     about: 'What push servers of version 4 are asked for; both are understood, whatever a server sends.',
+  },
+  botPoll: {
+    group: EVENTS,
+    env: 'BRIDGE_BOT_POLL',
+    flag: '--bot-poll <seconds>',
+    kind: kind.integer(1, 3600),
+    default: '5',
+    unit: 'seconds',
+    about:
+      'How long after an event a bot with `fetch: true` is asked for again; while nothing comes the pauses grow up to 30 seconds.',
   },
   scan: {
     group: EVENTS,
