@@ -133,6 +133,7 @@ export function createEvents(
     forget(memberId) {
       verifier.forget(memberId)
       push.look()
+      bots.changed(memberId)
     },
     async start() {
       await unlessStopped(broker.declare(eventTopology(exchange, config.topology)))

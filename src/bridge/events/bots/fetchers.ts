@@ -27,6 +27,8 @@ export interface BotStats {
 export interface BotFetchers {
   /** Begins. Twice is harmless. */
   start(): void
+  /** What is known of a portal has changed: bots there that were left alone for a reason are tried again soon. */
+  changed(memberId: string): void
   stats(): BotStats
   /** Stops: what was published is confirmed, rights are given back. Twice is harmless. */
   close(): Promise<void>
@@ -37,6 +39,7 @@ const MORE_MS = 2000
 const IDLE_MS = 30_000
 /** Bots in trouble are given back after so long, so that another process may try. */
 const PATIENCE_MS = 2 * 60_000
+const STORE_MS = 5000
 /** An application whose subscription no bridge knows how to meet is looked at once in a while. */
 const REST_MS = 3_600_000
 const PREFIX = 'bots/'
@@ -91,9 +94,10 @@ export function createBotFetchers(options: BotFetchersOptions): BotFetchers {
     const { memberId, clientId } = source
     const work: Promise<void> = serve(name, source, AbortSignal.any([stopping.signal, end.signal]))
       .catch((error: unknown) => {
-        restUntil.set(name, now() + PATIENCE_MS)
+        const ours = !(error instanceof StoreError)
+        restUntil.set(name, now() + (ours ? PATIENCE_MS : STORE_MS))
         troubled.add(name)
-        if (!(error instanceof StoreError)) log('bots.failed', { memberId, clientId, err: error })
+        if (ours) log('bots.failed', { memberId, clientId, err: error })
       })
       .finally(() => {
         serving.delete(name)
@@ -175,6 +179,10 @@ export function createBotFetchers(options: BotFetchersOptions): BotFetchers {
       }
       timer = setInterval(look, sourcesMs).unref()
       look()
+    },
+    changed(memberId) {
+      for (const name of restUntil.keys())
+        if (name.startsWith(`${PREFIX}${memberId}/`)) restUntil.delete(name)
     },
     stats() {
       const ready = [...serving.keys()].filter((name) => !troubled.has(name)).length

@@ -290,3 +290,23 @@ it('says when bots cannot be looked at, and when they can again', async () => {
   await eventually(() => expect(bench.texts()).toEqual(['one']), 10_000)
   await eventually(() => expect(fetchers.stats()).toEqual({ ready: 1, trouble: 0 }), 5000)
 })
+
+it('bots that the portal refused are tried again as soon as something there has changed', async () => {
+  const bench = await openBench()
+  bench.sandbox.fault([
+    {
+      kind: 'refuse',
+      match: { method: 'imbot.v2.bot.list' },
+      error: { error: 'ACCESS_DENIED', error_description: 'Access denied!' },
+    },
+  ])
+  await bench.subscribe(['helper'])
+  await bench.say('one')
+  const fetchers = bench.listen('first')
+  await eventually(() => expect(fetchers.stats()).toEqual({ ready: 0, trouble: 1 }), 5000)
+  await sleep(300) // Nothing shows that it rests.
+  expect(bench.texts()).toEqual([])
+  fetchers.changed(bench.memberId)
+  await eventually(() => expect(bench.texts()).toEqual(['one']), 5000)
+  expect(bench.published[0]).toMatchObject({ application: CLIENT_ID })
+})
