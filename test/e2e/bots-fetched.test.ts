@@ -6,8 +6,11 @@ import { BadProxy } from '../brokers/proxy.ts'
 import { run } from '../cli/support/command-line.ts'
 import { eventually } from '../conformance/broker.ts'
 import { BROKERS } from '../support/bridge.ts'
+import { buildService, runBuilt } from '../support/built-service.ts'
 import { amqpUrl } from '../support/engines.ts'
 import { type EventBench, openEventBench } from '../support/events.ts'
+
+buildService()
 
 /** What `events apply` says to a portal that cannot reach the bridge. */
 const FILE = `
@@ -91,3 +94,29 @@ it('a bot gets an address, and loses it again, as the file says', async () => {
   await say(bench, 'fetched')
   await eventually(() => expect(heard(bench)).toEqual(['posted', 'fetched']), 30_000)
 }, 80_000)
+
+it('a service that is killed again and again loses nothing that was said, and confirms nothing that is not on a queue', async () => {
+  const bench = await openEventBench({ env: { BRIDGE_BOT_POLL: '1' } })
+  await apply(bench, FILE)
+  await bench.service.stop()
+  const texts = Array.from({ length: 500 }, (_, i) => `m${i + 1}`)
+  await say(bench, ...texts)
+  const queued = (): number => helper(bench)?.queued ?? 0
+  let halfway = 0
+  for (let kill = 0; kill < 3; kill++) {
+    const before = bench.consumed.length
+    const { child, exit } = await runBuilt(bench)
+    // Whoever was killed has the right to these bots for ten seconds more.
+    await eventually(() => expect(bench.consumed.length).toBeGreaterThan(before), 20_000)
+    await sleep(kill * 400) // Somewhere between publishing and confirming, each time elsewhere.
+    child.kill('SIGKILL')
+    await exit
+    const confirmed = texts.slice(0, texts.length - queued())
+    if (heard(bench).length > 0 && queued() > 0) halfway++
+    await eventually(() => expect(heard(bench)).toEqual(expect.arrayContaining(confirmed)))
+  }
+  await bench.start()
+  await eventually(() => expect(heard(bench)).toEqual(texts), 40_000)
+  await eventually(() => expect(queued()).toBe(0), 10_000)
+  expect(halfway, 'kills in the middle').toBeGreaterThan(0)
+}, 150_000)
