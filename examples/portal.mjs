@@ -9,7 +9,12 @@ const clientId = 'local.examples'
 
 const sandbox = await createSandbox({ port, deals: 1000 })
 // The secret is made up; the bridge knows it by `b24-bridge apps add`.
-sandbox.addApplication({ clientId, clientSecret: 'made-up-secret', eventUrl: `${bridge}/b24/app-events` })
+sandbox.addApplication({
+  clientId,
+  clientSecret: 'made-up-secret',
+  eventUrl: `${bridge}/b24/app-events`,
+  url: `${bridge}/b24/app`,
+})
 console.log(`The portal is at ${sandbox.url}. It waits for a bridge at ${bridge}; Ctrl+C ends it.`)
 
 const isReady = () =>
@@ -30,9 +35,18 @@ if (refused !== undefined) {
 }
 
 const registered = () => {
-  const { senders = [], robots = [] } = sandbox.work().registered[clientId] ?? {}
-  return [...senders, ...robots, ...sandbox.work().bots].map(({ code }) => code).sort()
+  const {
+    senders = [],
+    robots = [],
+    placements = [],
+    fieldTypes = [],
+  } = sandbox.work().registered[clientId] ?? {}
+  return [
+    ...[...senders, ...robots, ...sandbox.work().bots].map(({ code }) => code),
+    ...placements.map(({ placement }) => placement),
+    ...fieldTypes.map(({ id }) => id),
+  ].sort()
 }
-while (registered().length < 4) await sleep(100)
+while (registered().length < 6) await sleep(100)
 console.log(`Installed. The bridge has registered: ${registered().join(', ')}.`)
 console.log(`Buttons for each: ${sandbox.url}/apps/desk?client_id=${clientId}`)

@@ -109,6 +109,7 @@ async function start(
     deadLetters: dead.open(),
     spool: events.spool(),
     offline: events.offline.stats(),
+    bots: events.bots.stats(),
     push: events.push.states(),
     ...outboxReading(outbox.stats()),
   }))

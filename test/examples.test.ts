@@ -8,6 +8,8 @@ import { promisify } from 'node:util'
 import { type ConsumeMessage, connect } from 'amqplib'
 import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import {
+  type AppAction,
+  type AppOutcome,
   createSandbox,
   type PortalWork,
   type Sandbox,
@@ -120,9 +122,25 @@ describe.skipIf(amqpUrl === undefined)(`examples/README.md${amqpNote}`, { timeou
     expect(await times('crm.deal.update')).toBe(1)
   })
 
+  it('colour-field.mjs shows a field in the frame of the portal, and nobody else is answered', async () => {
+    const { pages } = await play('colour-field.mjs')
+    expect((await fetch(pages, { method: 'POST' })).status).toBe(403)
+    const forged = { 'x-b24-context': 'e30.eyJleHAiOjllOX0.AAAA' }
+    expect((await fetch(pages, { method: 'POST', headers: forged })).status).toBe(403)
+  })
+
+  it('deal-link.mjs shows the deal of a link with the rights of the one who clicked', async () => {
+    const { pages, times, visit } = await play('deal-link.mjs')
+    expect(await times('crm.deal.get')).toBe(1)
+    const link = '/marketplace/view/local.examples/?params[deal]=70000'
+    const { visit: seen } = await visit({ do: 'visit', clientId: 'local.examples', link, userId: 2 })
+    expect(seen).toEqual({ status: 200, contentType: expect.stringMatching('text/html'), framed: true })
+    expect((await fetch(pages, { method: 'POST' })).status).toBe(403)
+  })
+
   /** Does what the page says for one of its programs, and waits until it has printed what stands there. */
   async function play(name: string) {
-    const [portalPort, bridgePort] = [await freePort(), await freePort()]
+    const [portalPort, bridgePort, pagesPort] = [await freePort(), await freePort(), await freePort()]
     const folder = emptyFolder()
     const examples = join(folder, 'examples')
     cpSync(join(ROOT, 'examples'), examples, { recursive: true })
@@ -131,6 +149,7 @@ describe.skipIf(amqpUrl === undefined)(`examples/README.md${amqpNote}`, { timeou
       text
         .replaceAll('127.0.0.1:9000', `127.0.0.1:${portalPort}`)
         .replaceAll('127.0.0.1:8000', `127.0.0.1:${bridgePort}`)
+        .replaceAll(/127\.0\.0\.1:810[01]/g, `127.0.0.1:${pagesPort}`)
         .replace(/^BRIDGE_BROKER=.*$/m, `BRIDGE_BROKER=${amqpUrl}`)
         .replaceAll('npx b24-bridge', `${process.execPath} ${MAIN}`)
     const file = join(examples, 'subscriptions.yaml')
@@ -146,6 +165,7 @@ describe.skipIf(amqpUrl === undefined)(`examples/README.md${amqpNote}`, { timeou
           ...queues,
         },
         ...{ EXAMPLE_PORT: String(portalPort), EXAMPLE_BRIDGE: `http://127.0.0.1:${bridgePort}` },
+        EXAMPLE_PAGES_PORT: String(pagesPort),
       },
     }
     const begin = (command: string) => spawn('bash', ['-ec', `exec ${here(command)}`], options)
@@ -183,6 +203,11 @@ describe.skipIf(amqpUrl === undefined)(`examples/README.md${amqpNote}`, { timeou
       work: () => look<PortalWork>('work'),
       trigger: (what: Trigger) =>
         fetch(`${control}/triggers`, { method: 'POST', body: JSON.stringify(what) }),
+      pages: `http://127.0.0.1:${pagesPort}/`,
+      visit: async (action: AppAction) => {
+        const answer = await fetch(`${control}/apps`, { method: 'POST', body: JSON.stringify(action) })
+        return (await answer.json()) as AppOutcome
+      },
       times: async (method: string) => (await look<SandboxStats>('stats')).commands[method] ?? 0,
       /** Delivers everything once more, and gives the lines that the program prints then. */
       async tellAgain(count: number): Promise<string[]> {

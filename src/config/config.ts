@@ -64,6 +64,8 @@ export interface EventsConfig {
     readonly idlePollMs: number
   }
   readonly push: { readonly enabled: boolean; readonly format: 'json' | 'binary' }
+  /** From an event of a bot that is fetched for to the next look. */
+  readonly botPollMs: number
   /** Looking for changes of which no event told; `everyMs` is absent when that is off. */
   readonly scan: {
     readonly everyMs: number | undefined
@@ -124,6 +126,8 @@ export interface Config {
   readonly deadLetters: { readonly where: 'store' | 'queue'; readonly retentionMs: number }
   /** Commands that ended `unknown` are set aside too. */
   readonly keepUnknown: boolean
+  /** Names of methods; commands that call them are set aside when they end `failed`. */
+  readonly keepFailed: readonly string[]
   readonly prefetch: number
   readonly http: HttpAddress & {
     readonly allowedHosts: readonly string[]
@@ -189,6 +193,7 @@ export function buildConfig(parts: ConfigParts): Config {
     topology: values.topology,
     deadLetters: { where: values.deadLetters, retentionMs: values.deadRetention * 86_400_000 },
     keepUnknown: values.keepUnknown,
+    keepFailed: values.keepFailed,
     prefetch: values.prefetch,
     http: { ...values.http, allowedHosts: values.allowedHosts, corsHosts: values.corsHosts ?? [] },
     adminToken: values.adminToken,
@@ -213,6 +218,7 @@ export function buildConfig(parts: ConfigParts): Config {
         idlePollMs: values.offlineIdlePoll * 1000,
       },
       push: { enabled: values.push, format: values.pushFormat },
+      botPollMs: values.botPoll * 1000,
       scan: {
         everyMs: values.scan === 'off' ? undefined : Math.round(values.scan * 60_000),
         entities: values.scanEntities,

@@ -1,4 +1,5 @@
 import type { Kind } from './kinds.ts'
+import { list } from './list-kinds.ts'
 
 const MOST_MINUTES = 7 * 24 * 60
 
@@ -30,28 +31,4 @@ export const eventPatterns: Kind<readonly string[]> = {
     none: 'off',
   }),
   show: (value) => (value.length === 0 ? 'off' : value.join(',')),
-}
-
-function list({
-  is,
-  read,
-  fits,
-  none,
-}: {
-  readonly is: string
-  readonly read: (one: string) => string
-  readonly fits: (one: string) => boolean
-  /** The word for an empty list. */
-  readonly none?: string
-}): Kind<readonly string[]> {
-  return {
-    is,
-    parse(input) {
-      if (input.trim().toLowerCase() === none) return { value: [] }
-      const value = [...new Set(input.split(',').map((one) => read(one.trim())))]
-      const wrong = value.find((one) => !fits(one))
-      return wrong === undefined ? { value } : { fault: `must be ${is}, not "${wrong.slice(0, 60)}"` }
-    },
-    show: (value) => value.join(','),
-  }
 }

@@ -1,5 +1,6 @@
 import { eventPatterns, scanEntities, scanMinutes } from './event-kinds.ts'
 import * as kind from './kinds.ts'
+import { methodPatterns } from './list-kinds.ts'
 import { networks, urls } from './network-kinds.ts'
 import { patterns, webhookSecrets } from './outbox-kinds.ts'
 
@@ -253,6 +254,16 @@ export const FIELDS = {
     default: 'true',
     defaultFor: { 'bitrix24-bridge': 'false', 'rabbitmq-to-bitrix24': 'false' },
     about: 'A command whose end nobody knows goes among the dead letters too, besides its reply.',
+  },
+  keepFailed: {
+    group: QUEUES,
+    env: 'BRIDGE_KEEP_FAILED',
+    flag: '--keep-failed <methods>',
+    kind: methodPatterns,
+    default: 'bizproc.event.send',
+    defaultFor: { 'bitrix24-bridge': 'off', 'rabbitmq-to-bitrix24': 'off' },
+    about:
+      'A command that calls one of these methods and fails goes among the dead letters too, besides its reply: names with `*` for any letters, separated by commas.',
   },
   replyMode: {
     group: QUEUES,
@@ -537,6 +548,16 @@ export const FIELDS = {
     kind: kind.choice('json', 'binary'),
     default: 'json',
     about: 'What push servers of version 4 are asked for; both are understood, whatever a server sends.',
+  },
+  botPoll: {
+    group: EVENTS,
+    env: 'BRIDGE_BOT_POLL',
+    flag: '--bot-poll <seconds>',
+    kind: kind.integer(1, 3600),
+    default: '5',
+    unit: 'seconds',
+    about:
+      'How long after an event a bot with `fetch: true` is asked for again; while nothing comes the pauses grow up to 30 seconds.',
   },
   scan: {
     group: EVENTS,

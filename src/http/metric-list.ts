@@ -328,6 +328,14 @@ export const METRICS = [
     alert: '`failed` above a tenth of all',
   },
   {
+    name: 'b24_bot_fetches',
+    group: 'Events',
+    type: 'gauge',
+    help: 'Applications on portals whose bots this process asks for events, by their state.',
+    labels: { state: '`ready`, `trouble` (cannot be asked now; the log says why)' },
+    alert: '`trouble` above 0 for 15 minutes',
+  },
+  {
     name: 'b24_push_connections',
     group: 'Push',
     type: 'gauge',

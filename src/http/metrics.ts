@@ -25,6 +25,8 @@ export interface GaugeReadings {
   readonly spool?: { readonly count: number; readonly ageMs: number }
   /** Offline queues, where they are drained. */
   readonly offline?: { readonly queues: number; readonly troubled: number; readonly unsettled: number }
+  /** Applications whose bots are asked for events, where there may be any. */
+  readonly bots?: { readonly ready: number; readonly trouble: number }
   /** Connections to push servers by their state, where there may be any. */
   readonly push?: PushStates
   /** Rows of the outbox, where it is on. */
@@ -210,6 +212,7 @@ function readGauges(registry: Registry): (readings: GaugeReadings) => void {
     spoolAge: gauge(registry, 'b24_event_spool_age_seconds'),
     unsettled: gauge(registry, 'b24_offline_unconfirmed_batches'),
     offline: gauge(registry, 'b24_offline_queues'),
+    bots: gauge(registry, 'b24_bot_fetches'),
     push: gauge(registry, 'b24_push_connections'),
     outbox: gauge(registry, 'b24_outbox_depth'),
     outboxAge: gauge(registry, 'b24_outbox_age_seconds'),
@@ -217,7 +220,7 @@ function readGauges(registry: Registry): (readings: GaugeReadings) => void {
   }
   const limited = totals(counter(registry, 'b24_rate_limited_total'), { by: 'portal' })
   const reconnects = totals(counter(registry, 'b24_amqp_reconnects_total'), {})
-  return ({ lanes, broker, inHand, oldestMs = 0, deadLetters, spool, offline, push = {}, outbox }) => {
+  return ({ lanes, broker, inHand, oldestMs = 0, deadLetters, spool, offline, bots, push = {}, outbox }) => {
     const sum = { waiting: 0, inFlight: 0, overLimit: 0, level: 0, operating: 0 }
     const states = { ready: 0, throttled: 0, blocked: 0 }
     for (const { stats } of lanes) {
@@ -247,6 +250,8 @@ function readGauges(registry: Registry): (readings: GaugeReadings) => void {
     const troubled = offline?.troubled ?? 0
     set.offline.set({ state: 'trouble' }, troubled)
     set.offline.set({ state: 'ready' }, (offline?.queues ?? 0) - troubled)
+    set.bots.set({ state: 'ready' }, bots?.ready ?? 0)
+    set.bots.set({ state: 'trouble' }, bots?.trouble ?? 0)
     for (const [state, count] of Object.entries(push)) set.push.set({ state }, count)
     set.outbox.set({ state: 'new' }, outbox?.waiting ?? 0)
     set.outbox.set({ state: 'taken' }, outbox?.taken ?? 0)

@@ -2,6 +2,7 @@ import { createHash } from 'node:crypto'
 import { Bots } from './apps/bots.ts'
 import { Chats } from './apps/chats.ts'
 import type { EventParts } from './apps/events.ts'
+import { FieldValues } from './apps/field-values.ts'
 import { Installations } from './apps/installations.ts'
 import type { OfflineCounts, QueueHabits } from './apps/offline-queue.ts'
 import { OpenLines } from './apps/open-lines.ts'
@@ -61,6 +62,7 @@ export class Portal {
   readonly textMessages = new TextMessages()
   readonly chats = new Chats()
   readonly openLines = new OpenLines()
+  readonly fieldValues = new FieldValues()
   /** What REST v3 has carried out under a key. */
   readonly replays = new Replays()
   readonly bots: Bots
@@ -202,6 +204,7 @@ export class Portal {
       bots: this.bots.list(),
       chats: this.chats.list(),
       lineMessages: this.openLines.list(),
+      fieldValues: this.fieldValues.list(),
     }
   }
 

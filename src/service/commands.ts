@@ -1,5 +1,6 @@
 import { type CommandConsumer, type ConsumeSettings, consumeCommands } from '../bridge/commands/consume.ts'
 import type { Ledger } from '../bridge/commands/ledger.ts'
+import { namesMethod } from '../bridge/commands/names-method.ts'
 import type { ChosenContract } from '../bridge/contracts/select.ts'
 import type { Broker } from '../brokers/broker.ts'
 import type { Logger } from '../log.ts'
@@ -35,6 +36,7 @@ export async function serveCommands(
     deadQueue: chosen.deadQueue,
     seal: (id, text) => sealForQueue(base.secrets, id, text),
     keepUnknown: config.keepUnknown,
+    keepFailed: namesMethod(config.keepFailed),
     strictOrder: chosen.strictOrder,
     run: { countLists: chosen.countLists, maxListBytes: config.maxBodyBytes },
     maxReplyBytes: config.maxBodyBytes,

@@ -1,3 +1,4 @@
+import type { BotFetchers } from '../bridge/events/bots/fetchers.ts'
 import { createEnricher, type Enricher } from '../bridge/events/enrich.ts'
 import { createHarvest } from '../bridge/events/harvest.ts'
 import { createEventIntake, type EventIntake, type EventIntakeOptions } from '../bridge/events/intake.ts'
@@ -16,6 +17,7 @@ import { createRefusalLog } from '../bridge/installs/refusals.ts'
 import { fetchSenderAddresses } from '../client/sender-addresses.ts'
 import { deadLetterQueries } from '../stores/bound.ts'
 import { eventRecords } from '../stores/events.ts'
+import { createBotPart } from './bots.ts'
 import { certificates, type Foundation } from './foundation.ts'
 import { createOfflinePart } from './offline.ts'
 import { keepingEvents } from './outbox.ts'
@@ -32,6 +34,8 @@ export interface Events {
   readonly forget: (memberId: string) => void
   /** Fetches what portals keep; idle where the settings say no. */
   readonly offline: OfflinePumps
+  /** Fetches the events of bots that have no address. */
+  readonly bots: Pick<BotFetchers, 'stats'>
   /** Listens to push servers; idle where the settings say no. */
   readonly push: PushSupervisor
   /** Events that wait in the store for the broker. */
@@ -59,19 +63,20 @@ export function createEvents(
   const records = eventRecords(store.db, secrets, now)
   const verifier = createEventVerifier(records.cards, now)
   const prepare = openRecords(base)
+  const setAside = createSetAside({
+    letters: config.deadLetters.where === 'store' ? deadLetterQueries(store, secrets) : undefined,
+    exchange,
+    now,
+    onLost: ({ memberId }) => lost(memberId),
+    log,
+  })
   const keeping = {
     outlet,
     brokerState: () => broker.state(),
     store: boundSpool(records.spool, { most: spoolMax, now, log }),
     owner,
     now,
-    setAside: createSetAside({
-      letters: config.deadLetters.where === 'store' ? deadLetterQueries(store, secrets) : undefined,
-      exchange,
-      now,
-      onLost: ({ memberId }) => lost(memberId),
-      log,
-    }),
+    setAside,
     log,
   }
   const durable =
@@ -91,6 +96,7 @@ export function createEvents(
     onOffline: ({ memberId, clientId }) => offline.nudge(memberId, clientId),
     onGap: ({ memberId }) => hooks.onLost?.(memberId),
   })
+  const bots = createBotPart(base, outlet, setAside)
   const harvest = createHarvest({ store: records.tokens, now, log })
   closing.push(() => harvest.close())
   const mayCome = openSources(base)
@@ -121,17 +127,20 @@ export function createEvents(
     outlet,
     intake: tracedIntake(intake),
     offline,
+    bots,
     push,
     spool: () => durable.waiting(),
     forget(memberId) {
       verifier.forget(memberId)
       push.look()
+      bots.changed(memberId)
     },
     async start() {
       await unlessStopped(broker.declare(eventTopology(exchange, config.topology)))
       await durable.start()
       if (config.events.enabled && config.events.offline.enabled) offline.start()
       if (config.events.push.enabled) push.start()
+      if (config.events.enabled) bots.start()
       scans.start()
     },
   }

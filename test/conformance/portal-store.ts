@@ -1,5 +1,6 @@
 import { sql } from 'kysely'
 import { afterAll, beforeAll, beforeEach, describe, expect, it } from 'vitest'
+import { botRecords } from '../../src/stores/bots.ts'
 import { openStore } from '../../src/stores/open.ts'
 import {
   addApplicationToken,
@@ -544,6 +545,23 @@ export function portalStoreConformance(database: TestDatabase): void {
         await removePortal(db, 'm-applied')
         expect(await findApplied(db, 'm-applied', 'app')).toBeUndefined()
         expect(await findApplied(db, '*', 'app')).toEqual(applied('*'))
+      })
+
+      it('names the bots that are to be fetched for, where the portal is called and a pair works', async () => {
+        const ours = async () =>
+          (await botRecords(db).sources()).filter((source) => source.memberId === memberId)
+        const bots = [
+          { code: 'Quiet', version: 2, name: 'Q', fetch: true },
+          { code: 'posted', version: 2, name: 'P' },
+        ]
+        const document = JSON.stringify({ portals: '*', bots })
+        await savePortal(db, portal(), AT)
+        await saveApplied(db, { ...applied(memberId, { document }), clientId: 'app.1' })
+        expect(await ours()).toEqual([])
+        await saveTokens(db, secrets, key(), pair(1), AT)
+        expect(await ours()).toEqual([{ memberId, clientId: 'app.1', codes: ['quiet'] }])
+        await suspendPortal(db, memberId, { reason: 'test', now: AT })
+        expect(await ours()).toEqual([])
       })
 
       it('is meant for the portals on which the application lives, page by page', async () => {

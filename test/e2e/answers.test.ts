@@ -62,8 +62,8 @@ const back = (event: { portal: { member_id: string }; application: string }) => 
 })
 const CONTEXT = { outcome: 'failed', error: { description: expect.stringMatching(/application context/i) } }
 
-it('a workflow is answered by whoever has its token, a webhook too; once, and not with a forged token', async () => {
-  const { sandbox, register, call, ask, address } = await openDesk()
+it('a workflow is answered by whoever has its token, a webhook too; once; a forged token makes a dead letter', async () => {
+  const { sandbox, store, register, call, ask, address } = await openDesk()
   const RETURN_PROPERTIES = { price: { NAME: 'Price' } }
   const robot = { CODE: 'price', NAME: 'Price', USE_SUBSCRIPTION: 'Y', RETURN_PROPERTIES }
   await register('bizproc.robot.add', { ...robot, HANDLER: address() })
@@ -76,6 +76,11 @@ it('a workflow is answered by whoever has its token, a webhook too; once, and no
     outcome: 'failed',
     error: { code: 'ACCESS_DENIED' },
   })
+  // Nobody need look at replies to see that a workflow did not get its answer; and it is offered once only.
+  await eventually(async () => {
+    const letters = await store.db.selectFrom('dead_letters').selectAll().execute()
+    expect(letters).toMatchObject([{ reason: 'ACCESS_DENIED', method: 'bizproc.event.send', unsure: 0 }])
+  }, 10_000)
   // Without a portal: by the webhook of the settings.
   expect(await ask(answer(270), event.key)).toMatchObject({ outcome: 'done' })
   expect(await ask(answer(270), event.key)).toMatchObject({ outcome: 'done' })

@@ -68,9 +68,11 @@ it('takes what a portal itself posts: changes, robots, messages, bots, connector
   })
   const sms = { do: 'sms', clientId: CLIENT_ID, code: 'pigeon', to: '+491512345', text: 'Grüße' } as const
   await sandbox.trigger({ ...sms, authorId: 2 })
-  await sandbox.trigger(sms)
+  // Nothing in it proves whose it is but the address that it came to.
+  await sandbox.trigger({ ...sms, authorId: 0 })
   const messages = await ofKind(bench, 'message', 2)
   expect(messages.map(({ data }) => data.message_body)).toEqual(['Grüße', 'Grüße'])
+  expect(messages.map(({ application }) => application)).toEqual([CLIENT_ID, CLIENT_ID])
 
   const botId = Number(
     await call(bench, 'imbot.register', {
@@ -86,6 +88,23 @@ it('takes what a portal itself posts: changes, robots, messages, bots, connector
     PARAMS: { MESSAGE: 'Hello', FROM_USER_ID: '2' },
   })
 
+  const fields = {
+    code: 'younger',
+    properties: { name: 'Younger' },
+    eventMode: 'webhook',
+    webhookUrl: HANDLER,
+  }
+  await call(bench, 'imbot.v2.Bot.register', { fields })
+  const youngerId = sandbox.work().bots.find(({ code }) => code === 'younger')?.id ?? 0
+  await sandbox.trigger({ do: 'say', botId: youngerId, userId: 2, text: 'Hello' })
+  const younger = await ofKind(bench, 'bot', bots.length + 1)
+  expect(younger.find(({ event }) => event === 'ONIMBOTV2MESSAGEADD')?.data).toMatchObject({
+    // Its tokens were beside these two.
+    bot: { id: String(youngerId), code: 'younger' },
+    message: { text: 'Hello', isSystem: '0' },
+  })
+  expect(JSON.stringify(younger)).not.toMatch(/"auth"|_token"/)
+
   await call(bench, 'imconnector.register', { ID: 'pigeons', NAME: 'Pigeons', PLACEMENT_HANDLER: HANDLER })
   await call(bench, 'imconnector.activate', { CONNECTOR: 'pigeons', LINE: 3, ACTIVE: 1 })
   await sandbox.trigger({
@@ -99,6 +118,12 @@ it('takes what a portal itself posts: changes, robots, messages, bots, connector
   expect(await ofKind(bench, 'connector')).toMatchObject([
     { data: { CONNECTOR: 'pigeons', MESSAGES: [{ chat: { id: 'roof' } }] } },
   ])
+  await call(bench, 'event.bind', { event: 'OnImConnectorStatusDelete', handler: HANDLER })
+  await sandbox.trigger({ do: 'disconnect', connector: 'pigeons', line: 3 })
+  expect((await ofKind(bench, 'connector', 2)).at(-1)).toMatchObject({
+    event: 'ONIMCONNECTORSTATUSDELETE',
+    data: { connector: 'pigeons', line: '3' },
+  })
 
   const data = { PHONE_NUMBER: '+491512345', CALL_ID: 'externalCall.1' }
   await sandbox.changeData({ do: 'raise', event: 'OnExternalCallStart', data, userId: 2 })

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it } from 'vitest'
 import type { BrokerKind } from '../support/bridge.ts'
 import { amqpUrl } from '../support/engines.ts'
@@ -62,6 +63,26 @@ describe('offline events', () => {
     expect(events.map(({ body }) => body.data.FIELDS.ID).sort()).toEqual([7, 7, 8, 8, 9, 9])
     expect(new Set(events.map(({ body }) => body.key)).size).toBe(6)
     expect(rowCounts(bench)).toMatchObject({ queued: 6, cleared: 6, lost: 0 })
+  })
+
+  it('are all fetched although the portal calls once for ten changes, and not again when its pause is over', async () => {
+    // Neither looks nor push messages help here.
+    const env = { BRIDGE_OFFLINE_POLL: '3600', BRIDGE_OFFLINE_IDLE_POLL: '3600', BRIDGE_PUSH: 'false' }
+    const bench = await openEventBench({ env })
+    await bindOffline(bench)
+    const handler = new URL(bench.handler(), bench.service.url).href
+    const nudges = { event: 'ONOFFLINEEVENT', handler, options: { minTimeout: 5 } }
+    expect((await asApplication(bench, 'event.bind', nudges)).result).toBe(true)
+    for (let id = 1; id <= 10; id++) {
+      await changeDeals(bench, id)
+      await sleep(80) // The changes are to be spread over a second, as they are by people.
+    }
+    const events = await bench.events('ONCRMDEALUPDATE', 10)
+    expect(events.map(({ body }) => body.data.FIELDS.ID as number).sort((a, b) => a - b)).toEqual([
+      1, 2, 3, 4, 5, 6, 7, 8, 9, 10,
+    ])
+    await drained(bench)
+    expect(bench.sandbox.stats().events.ONOFFLINEEVENT).toEqual({ delivered: 1, refused: 0, lost: 0 })
   })
 
   it('that an earlier reader left reserved are fetched too', async () => {

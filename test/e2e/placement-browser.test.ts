@@ -1,8 +1,11 @@
+import { spawn } from 'node:child_process'
+import { once } from 'node:events'
 import { mkdtempSync, writeFileSync } from 'node:fs'
+import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { type Browser, chromium, type Page } from 'playwright-core'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
 import { CHROMIUM_FLAGS, findChromium } from '../../scripts/chromium.mjs'
 import { CLIENT_ID, type Connecting, type ConnectingOptions, connecting } from '../http/connecting.ts'
 
@@ -102,6 +105,44 @@ describe.skipIf(path === undefined)(`pages of placements in a real browser${note
     await page.close()
   })
 
+  it('examples/colour-field.mjs hands the colour that is chosen back to the portal', async () => {
+    const secret = 'made-up-secret-of-pages'
+    const port = await freePort()
+    const { bench } = await placed({
+      pages: { addresses: { colour: `http://127.0.0.1:${port}/` }, secret },
+    })
+    const { sandbox, server } = bench
+    const program = spawn(process.execPath, ['examples/colour-field.mjs'], {
+      env: {
+        EXAMPLE_PAGES_PORT: String(port),
+        EXAMPLE_BX24: `${sandbox.url}/__sandbox/bx24.js`,
+        BRIDGE_PAGES_SECRET: secret,
+      },
+    })
+    onTestFinished(() => void program.kill())
+    await once(program.stdout, 'data')
+    const { token } = await sandbox.app({ do: 'token', clientId: CLIENT_ID })
+    const handler = `${server.url}/b24/placements/colour`
+    const type = { USER_TYPE_ID: 'c', HANDLER: handler, auth: token!.access_token }
+    const added = await fetch(`${sandbox.url}/rest/userfieldtype.add?${new URLSearchParams(type)}`)
+    expect(await added.json()).toMatchObject({ result: true })
+
+    const { page, complaints } = await openPage()
+    await page.goto(`${sandbox.url}/apps/open?client_id=${CLIENT_ID}`)
+    await page.getByRole('button', { name: 'USERFIELD_TYPE' }).click()
+    const select = page.frameLocator('iframe').locator('select')
+    await select.waitFor()
+    await expect
+      .poll(async () => {
+        await select.selectOption('none')
+        await select.selectOption('green')
+        return sandbox.work().fieldValues
+      })
+      .toMatchObject([{ entity: 'CRM_DEAL', id: '7', field: 'UF_CRM_1', value: 'green' }])
+    expect(complaints).toEqual([])
+    await page.close()
+  })
+
   it('no other site can put the page of a user into a frame', async () => {
     const { bench } = await placed()
     const { form } = await bench.sandbox.app({ do: 'open', clientId: CLIENT_ID, placement: PLACEMENT })
@@ -120,3 +161,11 @@ describe.skipIf(path === undefined)(`pages of placements in a real browser${note
     await page.close()
   })
 })
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  const { port } = server.address() as AddressInfo
+  server.close()
+  return port
+}

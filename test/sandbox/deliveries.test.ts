@@ -29,13 +29,13 @@ describe('a request to a handler', () => {
     ])
   })
 
-  it('goes out for each of three hundred changes', async () => {
+  it('goes out for each of a thousand changes', async () => {
     const switches = { eventKeepAlive: true, eventConnections: 50 }
     const { sandbox, app } = await openBound(['ONCRMDEALADD'], { switches })
-    const { deliveries } = await sandbox.changeData({ ...ADD, count: 300 })
-    expect(deliveries).toEqual({ delivered: 300, refused: 0, lost: 0 })
+    const { deliveries } = await sandbox.changeData({ ...ADD, count: 1000 })
+    expect(deliveries).toEqual({ delivered: 1000, refused: 0, lost: 0 })
     const ids = app.received.map(({ form }) => Number(form.data.FIELDS.ID)).sort((a, b) => a - b)
-    expect(ids).toEqual(Array.from({ length: 300 }, (_, index) => 121 + index))
+    expect(ids).toEqual(Array.from({ length: 1000 }, (_, index) => 121 + index))
   })
 
   it('leaves in another order than that of the events when told so', async () => {

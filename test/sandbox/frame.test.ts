@@ -68,7 +68,7 @@ describe('BX24 in a frame', () => {
     const answers: unknown[] = []
     BX24.placement.getInterface((all: unknown) => answers.push(all))
     BX24.placement.call('reloadData', {}, (answer: unknown) => answers.push(answer))
-    expect(answers).toEqual([{ command: [], event: [] }, {}])
+    await expect.poll(() => answers).toEqual([{ command: [], event: [] }, {}])
     expect(BX24.getAuth()).toMatchObject({ member_id: sandbox.identity().memberId, expires_in: 3600 })
     const call = (method: string, params: object) =>
       // biome-ignore lint/suspicious/noExplicitAny: results of any shape

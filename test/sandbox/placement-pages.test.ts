@@ -96,6 +96,35 @@ describe('a page at a placement', () => {
     expect(text).toContain(`action="${app.url}link?DOMAIN=`)
     expect(optionsIn(text)).toEqual({ deal: '7', tab: 'a b', URI: path })
     expect((await send(`${sandbox.url}/marketplace/view/nobody/`)).status).toBe(404)
+    const clicked = async (link: string) =>
+      (await sandbox.app({ do: 'open', clientId: CLIENT_ID, link })).form
+    expect((await clicked(path))?.action).toContain(`${app.url}link?DOMAIN=`)
+    expect((await clicked(path))?.fields).toMatchObject({
+      PLACEMENT: 'REST_APP_URI',
+      PLACEMENT_OPTIONS: '{"deal":"7","tab":"a b"}',
+    })
+    await expect(clicked('/marketplace/view/nobody/')).rejects.toThrow(/no link into the application/)
+    await expect(clicked('/crm/deal/details/7/')).rejects.toThrow(/no link into the application/)
+  })
+
+  it('of a user field hands back a value where the field is edited, and nowhere else', async () => {
+    const { sandbox, call, app } = await openApplication()
+    await call('userfieldtype.add', { USER_TYPE_ID: 'colour', HANDLER: `${app.url}colour` })
+    await call('placement.bind', { PLACEMENT: DEAL.placement, HANDLER: `${app.url}tab` })
+    const field = { ENTITY_ID: 'CRM_DEAL', ENTITY_VALUE_ID: '7', FIELD_NAME: 'UF_CRM_1' }
+    const handBack = async (value: unknown, placement: string, options: object) => {
+      const { form } = await sandbox.app({ do: 'open', clientId: CLIENT_ID, placement, options })
+      const sid = new URL(form?.action ?? '').searchParams.get('APP_SID')
+      const body = JSON.stringify({ sid, do: 'setValue', params: value })
+      expect((await fetch(`${sandbox.url}/apps/session`, { method: 'POST', body })).status).toBe(200)
+    }
+    await handBack('red', 'USERFIELD_TYPE', { ...field, MODE: 'edit' })
+    await handBack('blue', 'USERFIELD_TYPE', { ...field, MODE: 'edit' })
+    await handBack('black', 'USERFIELD_TYPE', { ...field, MODE: 'view' })
+    await handBack('white', DEAL.placement, DEAL.options)
+    expect(sandbox.work().fieldValues).toEqual([
+      { clientId: CLIENT_ID, entity: 'CRM_DEAL', id: '7', field: 'UF_CRM_1', value: 'blue' },
+    ])
   })
 
   it('gets no tokens for somebody without access to the application', async () => {

@@ -23,6 +23,17 @@ describe('the lists of addresses that events come from', () => {
     expect([wrong.status, wrong.body.error_description]).toEqual([400, 'nodes are lists of addresses'])
   })
 
+  it('name a new address before the first request leaves from it, as on a day of rotation', async () => {
+    const { sandbox, app } = await openBound(['ONCRMDEALADD'])
+    const listed = async () => (await send(`${sandbox.url}/webhook/app.json`)).body.nodes
+    sandbox.setNodes({ app: ['127.0.0.1', '127.0.0.8'] })
+    await sandbox.changeData({ do: 'add', entity: 'deal' })
+    expect(await listed()).toEqual(['127.0.0.1', '127.0.0.8'])
+    sandbox.setNodes({ from: '127.0.0.8' })
+    await sandbox.changeData({ do: 'add', entity: 'deal' })
+    expect(app.received.map(({ source }) => source)).toEqual(['127.0.0.1', '127.0.0.8'])
+  })
+
   it('can be played: requests leave from the address that is told', async () => {
     const { sandbox, app } = await openBound(['ONCRMDEALADD'])
     await sandbox.changeData({ do: 'add', entity: 'deal' })

@@ -36,6 +36,8 @@ export interface ConsumeSettings {
   readonly seal?: (id: string, text: string) => string
   /** A command whose end nobody knows goes there too. */
   readonly keepUnknown?: boolean
+  /** Commands that go there too when they fail; see `namesMethod`. */
+  readonly keepFailed?: (command: Command) => boolean
   /** Run one command after another, in order of arrival. */
   readonly strictOrder?: boolean
   /** What this process does one at a time, whichever of its queues it came by. */
@@ -422,7 +424,11 @@ class QueueServer implements QueueConsumer {
     const { contract, now, newId } = this.#settings
     const message = originalMessage(delivery.message)
     const { entry, portal } = known
-    const decided = settlement(outcome, command !== undefined, this.#settings)
+    const { keepUnknown = false, keepFailed } = this.#settings
+    const decided = settlement(outcome, command !== undefined, {
+      keepUnknown,
+      keepFailed: command !== undefined && keepFailed?.(command) === true,
+    })
     if (decided === 'requeue') {
       await entry?.withdraw()
       const { code = '', description = '' } = outcome.failure ?? {}

@@ -15,7 +15,8 @@ export type Settlement =
  *
  * | how the command ended | settlement |
  * | --- | --- |
- * | done, failed | reply |
+ * | done | reply |
+ * | failed | reply; with `keepFailed` reply-and-keep |
  * | unknown | reply; with `keepUnknown` reply-and-keep |
  * | could not be parsed | reply-and-keep |
  * | withdrawn unsent: we shut down | requeue |
@@ -25,13 +26,14 @@ export type Settlement =
 export function settlement(
   outcome: Outcome,
   parsed: boolean,
-  { keepUnknown = false }: { readonly keepUnknown?: boolean } = {},
+  keep: { readonly keepUnknown?: boolean; readonly keepFailed?: boolean } = {},
 ): Settlement {
   if (!parsed) return 'reply-and-keep'
   const code = outcome.failure?.code
   if (outcome.attempts === 0 && code !== undefined && (WITHDRAWN.has(code) || isOurTrouble(outcome)))
     return 'requeue'
-  return outcome.kind === 'unknown' && keepUnknown ? 'reply-and-keep' : 'reply'
+  const kept = { done: false, failed: keep.keepFailed, unknown: keep.keepUnknown }[outcome.kind]
+  return kept === true ? 'reply-and-keep' : 'reply'
 }
 
 const WITHDRAWN = new Set(['ABORTED', 'CLIENT_CLOSED', 'BROKER_CLOSED'])

@@ -1,5 +1,6 @@
 import type { TokenAnswer } from '../oauth/authority.ts'
 import type { Portal } from '../portal.ts'
+import { deepLink } from './deep-links.ts'
 import type { FrameForm, FrameSession } from './frame.ts'
 import type { Installation } from './installations.ts'
 import { finish, install, uninstall, update } from './life-cycle.ts'
@@ -29,6 +30,8 @@ export type AppAction = { readonly clientId: string } & (
       readonly do: 'open' | 'visit'
       readonly userId?: number
       readonly placement?: string
+      /** In place of the placement: a link that somebody clicks, `/marketplace/view/CLIENT_ID/?params[key]=value`. */
+      readonly link?: string
       /** `PLACEMENT_OPTIONS` as a value; a text is passed on as it is. */
       readonly options?: unknown
       /** Which page, where several are bound to the placement. */
@@ -107,15 +110,30 @@ function open(
   how: {
     readonly userId: number
     readonly placement?: string
+    readonly link?: string
     readonly options?: unknown
     readonly handler?: string
     readonly guest?: boolean
   },
 ): FrameSession | undefined {
-  const { userId, placement: code = 'DEFAULT', options = [], handler, guest = false } = how
+  const linked = how.link === undefined ? {} : linkedPlace(installation, how.link)
+  const { userId, placement: code = 'DEFAULT', options = [], handler, guest = false } = { ...how, ...linked }
   const text = typeof options === 'string' ? options : JSON.stringify(options)
   const placement = { code, options: text, ...(handler !== undefined && { handler }) }
   return parts.frames.open(parts.authority, installation, { userId, placement, guest })
+}
+
+/** Where a link leads, and with which options. Throws for a link that leads into no application, or into another one. */
+function linkedPlace(
+  { portal, application }: Installation,
+  link: string,
+): { readonly placement?: string; readonly options?: string } {
+  const { pathname, search } = new URL(link, portal.url)
+  const to = deepLink(portal, pathname, search.slice(1))
+  if (to?.get('client_id') !== application.clientId)
+    throw new Error(`${link} is no link into the application`)
+  const placement = to.get('placement')
+  return placement === null ? {} : { placement, options: to.get('options') ?? '{}' }
 }
 
 function formOf(session: FrameSession | undefined): Pick<AppOutcome, 'form'> {

@@ -124,7 +124,7 @@ export const BX24_SCRIPT = `
     placement: {
       info: () => ({ placement: data.PLACEMENT, options: data.PLACEMENT_OPTIONS }),
       getInterface: (done) => done({ command: [], event: [] }),
-      call: (command, params, done) => { if (done) done({}) },
+      call: (command, params, done) => tell(command, params, done),
       bindEvent: () => undefined,
     },
     isAdmin: () => data.IS_ADMIN,

@@ -108,6 +108,10 @@ function answerFrame(parts: PageParts, portal: Portal, body: string): HttpAnswer
     return plainAnswer({ error: 'NO_SESSION' }, 404)
   if (asked.do === 'getInitData') return plainAnswer(initData(session))
   if (asked.do === 'refreshAuth') return plainAnswer(refreshed(parts, session))
+  if (asked.do === 'setValue' && session.placement.code === 'USERFIELD_TYPE') {
+    portal.fieldValues.take(session, asked.params ?? null)
+    return plainAnswer(true)
+  }
   if (asked.do === 'setInstallFinish') {
     void finish(parts, session.installation)
     return plainAnswer(true)

@@ -9,8 +9,8 @@ export const PORTAL_SCRIPT = `
   const frame = document.querySelector('iframe')
   const { sid, clientId } = form.dataset
 
-  async function ask(command) {
-    const body = JSON.stringify({ sid, do: command })
+  async function ask(command, params) {
+    const body = JSON.stringify({ sid, do: command, params })
     const response = await window.fetch('/apps/session', { method: 'POST', body })
     return response.json()
   }
@@ -19,7 +19,8 @@ export const PORTAL_SCRIPT = `
     if (event.source !== frame.contentWindow || typeof event.data !== 'string') return
     const parts = event.data.split(':')
     if (parts.length < 3 || parts.at(-1) !== sid) return
-    const answer = await ask(parts[0])
+    const given = parts.slice(1, -2).join(':')
+    const answer = await ask(parts[0], given === '' ? undefined : JSON.parse(given))
     frame.contentWindow.postMessage(parts.at(-2) + ':' + JSON.stringify(answer), event.origin)
     if (parts[0] === 'setInstallFinish') {
       document.getElementById('state').textContent = 'The application is installed.'

@@ -1,5 +1,6 @@
 import type { BotState } from './bots.ts'
 import type { Chat } from './chats.ts'
+import type { FieldValue } from './field-values.ts'
 import type { LineMessage } from './open-lines.ts'
 import type { Registrations } from './registrations.ts'
 import type { TextMessage } from './text-messages.ts'
@@ -16,4 +17,6 @@ export interface PortalWork {
   readonly chats: readonly Chat[]
   /** What was said over connectors of open lines. */
   readonly lineMessages: readonly LineMessage[]
+  /** What pages of user fields handed back. */
+  readonly fieldValues: readonly FieldValue[]
 }

@@ -121,14 +121,20 @@ const userFieldType = oneAddress(
   }),
 )
 
-const bot = z.strictObject({
-  code,
-  version: z.union([z.literal(1), z.literal(2)], { error: 'must be 1 or 2' }).default(2),
-  name: text,
-  type: text.optional(),
-  openline: flag.optional(),
-  properties: settings.optional(),
-})
+const bot = z
+  .strictObject({
+    code,
+    version: z.union([z.literal(1), z.literal(2)], { error: 'must be 1 or 2' }).default(2),
+    name: text,
+    type: text.optional(),
+    openline: flag.optional(),
+    properties: settings.optional(),
+    fetch: flag.optional(),
+  })
+  .refine(({ version, fetch }) => version === 2 || fetch !== true, {
+    error: 'is known to bots of version 2 only',
+    path: ['fetch'],
+  })
 
 const schema = z
   .strictObject({

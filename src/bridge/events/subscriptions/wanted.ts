@@ -190,7 +190,7 @@ function userFieldTypeWanted(
  * https://apidocs.bitrix24.com/api-reference/chat-bots/outdated/bots/imbot-register.html
  */
 function botWanted(entry: SubscriptionDocument['bots'][number], { handler }: Addresses): Wanted {
-  const { code, version, name, type, openline, properties } = entry
+  const { code, version, name, type, openline, properties, fetch = false } = entry
   const common = { key: code.toLowerCase(), label: code }
   if (version === 1) {
     const fields: JsonObject = {
@@ -207,8 +207,7 @@ function botWanted(entry: SubscriptionDocument['bots'][number], { handler }: Add
   }
   const fields: JsonObject = {
     properties: { name, ...properties },
-    eventMode: 'webhook',
-    webhookUrl: handler,
+    ...(fetch ? { eventMode: 'fetch' } : { eventMode: 'webhook', webhookUrl: handler }),
     ...filled({ type, isSupportOpenline: openline }),
   }
   return {

@@ -168,20 +168,59 @@ describe('what happens to connections', () => {
     await bench.arrived(['unheard'])
   })
 
-  it('half an hour without the server is made up for', async () => {
+  it('an hour and more without the server is made up for, with the waits that are asked for and no others', async () => {
     const bench = await openPushBench()
     const listening = await bench.listen()
+    const waits = (): number[] => listening.lines('push.broken').map(({ waitMs }) => Number(waitMs))
     await bench.connections(1)
-    bench.sandbox.push({ do: 'refuse', times: 6, status: 503 })
+    const before = bench.clock.now()
+    bench.sandbox.push({ do: 'refuse', times: 12, status: 503 })
     bench.sandbox.push({ do: 'cut' })
-    for (const command of numbered(1, 400)) bench.say(command)
-    await throughBackoff(bench, listening, () => bench.consumed.length > 0)
-    await bench.arrived(numbered(1, 400))
-    expect(bench.consumed).toHaveLength(400)
-    const waits = listening.lines('push.broken').map(({ waitMs }) => Number(waitMs))
-    expect(waits).toHaveLength(7)
-    expect(waits.reduce((sum, ms) => sum + ms, 0)).toBeGreaterThan(20 * MINUTE)
+    for (const command of numbered(1, 90)) bench.say(command)
+    // The cut and twelve refusals.
+    await throughBackoff(bench, listening, () => waits().length === 13)
+    for (const command of numbered(91, 180)) bench.say(command)
+    expect(bench.consumed).toEqual([])
+    bench.clock.forward(waits().at(-1) ?? 0)
+    await bench.arrived(numbered(1, 180))
+    expect(bench.consumed).toHaveLength(180)
+    expect(bench.clock.now() - before).toBeGreaterThan(HOUR)
     expect(listening.gaps).toEqual([])
+    const asked = [
+      100,
+      15_000,
+      ...Array(3).fill(45_000),
+      ...Array(5).fill(10 * MINUTE),
+      ...Array(3).fill(HOUR),
+    ]
+    for (const [i, least] of asked.entries()) {
+      expect(waits()[i]).toBeGreaterThanOrEqual(least)
+      expect(waits()[i]).toBeLessThanOrEqual(1.2 * least + 1)
+    }
+
+    // A connection that held for ten seconds begins the count anew.
+    await bench.connections(1)
+    bench.clock.forward(11_000)
+    bench.sandbox.push({ do: 'cut' })
+    await eventually(() => expect(waits()).toHaveLength(14), 10_000)
+    expect(waits().at(-1)).toBeLessThanOrEqual(121)
+  })
+
+  it('a bridge that was away for an hour hears all that was said in it', async () => {
+    const bench = await openPushBench()
+    const first = await bench.listen()
+    await bench.connections(1)
+    bench.say('m1')
+    await bench.arrived(['m1'])
+    await first.stop()
+    for (const command of numbered(2, 61)) {
+      bench.say(command)
+      bench.clock.forward(MINUTE)
+    }
+    const second = await bench.listen()
+    await bench.arrived(numbered(1, 61))
+    expect(bench.consumed).toHaveLength(61)
+    expect(second.gaps).toEqual([])
   })
 
   it('a bridge that was away for a day says that something may be lost', async () => {

@@ -128,6 +128,16 @@ describe('the plan', () => {
     ])
   })
 
+  it('gives a bot an address, or takes it away', () => {
+    const bound = BOUND_LISTS.bots2.read({ bots: [{ id: 7, code: 'helper' }] })
+    const fieldsFor = (bot: string) => plan({ wanted: wanted(`bots: [${bot}]`), bound })[0]?.calls[0]?.params
+    const fetched = fieldsFor('{ code: helper, name: Helper, fetch: true }')
+    expect(fetched).toEqual({ botId: 7, fields: { properties: { name: 'Helper' }, eventMode: 'fetch' } })
+    expect(fieldsFor('{ code: helper, name: Helper, fetch: false }')).toMatchObject({
+      fields: { eventMode: 'webhook', webhookUrl: expect.stringContaining('/b24/events?') },
+    })
+  })
+
   it('remembers no address: its key would be there to read', () => {
     const actions = plan({ wanted: wanted('events: [ONCRMDEALADD]') })
     expect(JSON.stringify(rememberedAfter(actions, new Set(), {}))).not.toContain('key=')

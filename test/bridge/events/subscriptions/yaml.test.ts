@@ -43,6 +43,10 @@ describe('a file of subscriptions', () => {
       ],
     ],
     [
+      "portals: '*'\nbots:\n  - { code: a, name: A, version: 1, fetch: true }",
+      ['file.yaml:3: bots[0].fetch is known to bots of version 2 only.'],
+    ],
+    [
       "portals: '*'\nplacements:\n  - placement: LEFT_MENU",
       ['file.yaml:3: placements[0] needs a page of the bridge, or a url: one of the two.'],
     ],
@@ -74,7 +78,7 @@ describe('a file of subscriptions', () => {
     expect(faults(`# ${'x'.repeat(1024 * 1024)}`)).toEqual(['file.yaml has more than 1048576 bytes.'])
   })
 
-  it.each(['subscriptions.md', 'placements.md'])('of docs/%s is one', (name) => {
+  it.each(['subscriptions.md', 'placements.md', 'handlers.md'])('of docs/%s is one', (name) => {
     const page = readFileSync(new URL(`../../../../docs/${name}`, import.meta.url), 'utf8')
     const files = [...page.matchAll(/```yaml\n(.*?)```/gs)].map((match) => match[1] ?? '')
     expect(files.length).toBeGreaterThan(0)
