@@ -1,6 +1,7 @@
 import { type Aside, DelayQueues } from '../bridge/commands/aside.ts'
 import { type CommandConsumer, type ConsumeSettings, consumeCommands } from '../bridge/commands/consume.ts'
-import { LaneQueues, oldestOf } from '../bridge/commands/lane-queues.ts'
+import { oldestOf } from '../bridge/commands/lane-queue.ts'
+import { LaneQueues } from '../bridge/commands/lane-queues.ts'
 import { sendSuspectsTo, suspectQueue, trySuspects } from '../bridge/commands/suspects.ts'
 import { BrokerError } from '../model/errors.ts'
 import { forgetLaneQueue, listLaneQueues, noteLaneQueue } from '../stores/queries/lane-queues.ts'

@@ -84,6 +84,32 @@ describe.skipIf(skip)(`bridges that are killed${note}`, () => {
     expect(account.unknown).toBeGreaterThan(0)
   })
 
+  it('commands with one order key, on three bridges that are killed in turn: none overtakes another', async () => {
+    const rig = await openRig({
+      name: 'order',
+      bridges: 3,
+      ordered: true,
+      sandbox: { latencyMs: 10 },
+      mix: [
+        { weight: 3, kind: 'update' },
+        { weight: 1, kind: 'read' },
+      ],
+      env: { BRIDGE_REQUEST_TIMEOUT: '2', BRIDGE_QUIET_PERIOD: '3' },
+    })
+    rig.load.start(25)
+    for (let kill = 0; kill < sized(6, 60); kill++) {
+      await sleep(500 + rig.random() * 1500)
+      await rig.fleet.replaceKilled(kill % 3)
+      rig.injected('SIGKILL')
+      await Promise.all(rig.fleet.members.map((bridge) => bridge.ready()))
+    }
+    await rig.load.stop()
+    await rig.account({ twice: true })
+    const written = [...rig.writes().keys()]
+    const sent = [...rig.load.sent.keys()].filter((key) => written.includes(key))
+    expect(written).toEqual(sent)
+  })
+
   it('a command that kills whoever carries it out is convicted alone, and its neighbours are carried out', async () => {
     const rig = await openRig({ name: 'poison', bridges: 1, store: 'sqlite' })
     rig.sandbox.fault([{ kind: 'hang', times: 0, match: { method: 'crm.lead.get' } }])

@@ -1,5 +1,15 @@
 import type { QueueConsumer } from './consume.ts'
 
+/** The lane queues that exist, for all processes and for the next start. */
+export interface LaneQueueStore {
+  /** Names it, or says that it is in use still. */
+  note(queue: string, domain: string, now: number): Promise<void>
+  list(): Promise<readonly { readonly queue: string; readonly domain: string; readonly usedAt: number }[]>
+  forget(queue: string): Promise<void>
+  /** Runs the work while no other process makes or deletes this queue. Rejects when another one does, for seconds. */
+  alone<T>(queue: string, work: () => Promise<T>): Promise<T>
+}
+
 /** How a lane queue is read: as fast as its portal takes it, one command at a time to see whether it does, or not. */
 export type Reading = 'full' | 'probe' | 'none'
 
@@ -52,4 +62,10 @@ export class LaneQueue {
     this.#drained = true
     return this.consumer?.drain(boundMs) ?? true
   }
+}
+
+/** The earliest arrival among the commands in hand of several; `undefined` while none has any. */
+export function oldestOf(parts: readonly Pick<QueueConsumer, 'oldestAt'>[]): number | undefined {
+  const times = parts.flatMap(({ oldestAt }) => oldestAt ?? [])
+  return times.length === 0 ? undefined : Math.min(...times)
 }

@@ -5,17 +5,7 @@ import type { Portal } from '../portals.ts'
 import { type Aside, identityOf, movedMessage } from './aside.ts'
 import type { QueueConsumer } from './consume.ts'
 import { type Held, mayHold } from './held.ts'
-import { LaneQueue, type Reading } from './lane-queue.ts'
-
-/** The lane queues that exist, for all processes and for the next start. */
-export interface LaneQueueStore {
-  /** Names it, or says that it is in use still. */
-  note(queue: string, domain: string, now: number): Promise<void>
-  list(): Promise<readonly { readonly queue: string; readonly domain: string; readonly usedAt: number }[]>
-  forget(queue: string): Promise<void>
-  /** Runs the work while no other process makes or deletes this queue. Rejects when another one does, for seconds. */
-  alone<T>(queue: string, work: () => Promise<T>): Promise<T>
-}
+import { LaneQueue, type LaneQueueStore, oldestOf, type Reading } from './lane-queue.ts'
 
 export interface LaneQueuesOptions {
   readonly broker: Broker
@@ -301,10 +291,4 @@ export class LaneQueues {
 
 function isBlocked({ lane }: Pick<Portal, 'lane'>): boolean {
   return lane.stats().trouble !== undefined
-}
-
-/** The earliest arrival among the commands in hand of several; `undefined` while none has any. */
-export function oldestOf(parts: readonly Pick<QueueConsumer, 'oldestAt'>[]): number | undefined {
-  const times = parts.flatMap(({ oldestAt }) => oldestAt ?? [])
-  return times.length === 0 ? undefined : Math.min(...times)
 }

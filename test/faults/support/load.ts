@@ -40,6 +40,8 @@ export interface LoadOptions {
   readonly portals?: readonly string[]
   readonly mix?: readonly Share[]
   readonly deals: number
+  /** All commands have this place in an order; none unless given. */
+  readonly orderKey?: string
 }
 
 /** A producer that knows what it sent, and sends again, under the same id, what the broker did not confirm. */
@@ -119,8 +121,11 @@ export class Load {
   }
 
   #command({ key, kind, portal }: Sent): Record<string, unknown> {
-    const { random, deals } = this.#options
-    const where = portal === undefined ? {} : { portal }
+    const { random, deals, orderKey } = this.#options
+    const where = {
+      ...(portal === undefined ? {} : { portal }),
+      ...(orderKey === undefined ? {} : { orderKey }),
+    }
     const id = 1 + Math.floor(random() * deals)
     if (kind === 'read') return { ...where, method: 'crm.deal.get', params: { id } }
     const fields = { TITLE: key }

@@ -33,6 +33,8 @@ export interface RigOptions {
   readonly limit?: { readonly capacity: number; readonly drainPerSecond: number }
   readonly sandbox?: SandboxOptions
   readonly mix?: readonly Share[]
+  /** All commands belong into one order, and go by the queue for such; false. */
+  readonly ordered?: boolean
   readonly env?: Environment
   /** Seconds between the signs of life that bridge and broker give each other; 2, so that a test need not wait long. */
   readonly heartbeat?: number
@@ -64,7 +66,7 @@ export interface Rig {
   readonly folder: string
   readonly random: () => number
   repliesTo(key: string): readonly SeenReply[]
-  /** How often each key was written in the portals. */
+  /** How often each key was written in the portals, in the order of their first time. */
   writes(): Map<string, number>
   /** Notes what was done to the system, for the account. */
   injected(fault: string, times?: number): void
@@ -135,7 +137,8 @@ export async function openRig(options: RigOptions): Promise<Rig> {
   const random = createRandom(name)
   const load = new Load({
     broker: tool,
-    queue: queues.commands,
+    queue: options.ordered === true ? `${queues.commands}.ordered` : queues.commands,
+    ...(options.ordered === true ? { orderKey: 'one' } : {}),
     random,
     name: `${name} ${SEED}`,
     deals: DEALS,
