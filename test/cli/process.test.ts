@@ -1,29 +1,21 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, rmSync, symlinkSync } from 'node:fs'
+import { symlinkSync } from 'node:fs'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { beforeAll, describe, expect, it } from 'vitest'
+import { builtMain, needsBuilt } from '../support/built.ts'
 import { emptyFolder } from './support/command-line.ts'
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-// Inside node_modules, so that the built files find their dependencies.
-const BUILT = join(ROOT, 'node_modules', '.cache', `b24-cli-${process.pid}`)
-const BIN = join(BUILT, 'b24-bridge')
-
 describe('the built program', () => {
+  needsBuilt()
+  let bin: string
   beforeAll(() => {
-    mkdirSync(BUILT, { recursive: true })
-    const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
-    spawnSync(tsc, ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(BUILT, 'dist')])
-    cpSync(join(ROOT, 'package.json'), join(BUILT, 'package.json'))
-    symlinkSync(join(BUILT, 'dist', 'cli', 'main.js'), BIN)
+    bin = join(emptyFolder(), 'b24-bridge')
+    symlinkSync(builtMain(), bin)
   })
 
-  afterAll(() => rmSync(BUILT, { recursive: true, force: true }))
-
   function start(...words: string[]) {
-    return spawn(process.execPath, [BIN, ...words], { cwd: emptyFolder(), env: {} })
+    return spawn(process.execPath, [bin, ...words], { cwd: emptyFolder(), env: {} })
   }
 
   it('runs by the link that npm makes, and hands on its exit code', async () => {

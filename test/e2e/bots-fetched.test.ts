@@ -6,11 +6,12 @@ import { BadProxy } from '../brokers/proxy.ts'
 import { run } from '../cli/support/command-line.ts'
 import { eventually } from '../conformance/broker.ts'
 import { BROKERS } from '../support/bridge.ts'
-import { buildService, runBuilt } from '../support/built-service.ts'
+import { needsBuilt } from '../support/built.ts'
+import { runBuilt } from '../support/built-service.ts'
 import { amqpUrl } from '../support/engines.ts'
 import { type EventBench, openEventBench } from '../support/events.ts'
 
-buildService()
+needsBuilt()
 
 /** What `events apply` says to a portal that cannot reach the bridge. */
 const FILE = `

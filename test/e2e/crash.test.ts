@@ -5,11 +5,12 @@ import { listLetters } from '../../src/stores/queries/dead-letters.ts'
 import { BadProxy } from '../brokers/proxy.ts'
 import { eventually } from '../conformance/broker.ts'
 import { addDeal, type Bench, BROKERS, openBench } from '../support/bridge.ts'
-import { buildService, runBuilt as run } from '../support/built-service.ts'
+import { needsBuilt } from '../support/built.ts'
+import { runBuilt as run } from '../support/built-service.ts'
 import { amqpUrl } from '../support/engines.ts'
 import { openEventBench } from '../support/events.ts'
 
-buildService()
+needsBuilt()
 
 for (const { name, kind, skip } of BROKERS) {
   describe.skipIf(skip)(`the built service ${name}`, () => {

@@ -1,30 +1,18 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '../conformance/broker.ts'
 import { BROKERS } from '../support/bridge.ts'
+import { builtMain, needsBuilt } from '../support/built.ts'
 import { type EventBench, openEventBench } from '../support/events.ts'
 import { asApplication, bindOffline, drained, nudge, rowCounts } from '../support/offline.ts'
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-// Inside node_modules, so that the built files find their dependencies.
-const BUILT = join(ROOT, 'node_modules', '.cache', `b24-offline-${process.pid}`)
-
-beforeAll(() => {
-  mkdirSync(BUILT, { recursive: true })
-  const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
-  spawnSync(tsc, ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(BUILT, 'dist')])
-  cpSync(join(ROOT, 'package.json'), join(BUILT, 'package.json'))
-}, 60_000)
-afterAll(() => rmSync(BUILT, { recursive: true, force: true }))
+needsBuilt()
 
 /** The service as a process of its own. */
 async function run({ folder, env }: EventBench): Promise<{ child: ChildProcess; exit: Promise<unknown[]> }> {
-  const child = spawn(process.execPath, [join(BUILT, 'dist', 'cli', 'main.js'), 'run'], {
+  const child = spawn(process.execPath, [builtMain(), 'run'], {
     cwd: folder,
     env: { ...env, BRIDGE_LOG_FORMAT: 'json' } as NodeJS.ProcessEnv,
   })

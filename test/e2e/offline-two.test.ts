@@ -1,6 +1,7 @@
 import { expect, it, onTestFinished } from 'vitest'
 import { eventually } from '../conformance/broker.ts'
-import { buildService, type Running, runBuilt } from '../support/built-service.ts'
+import { needsBuilt } from '../support/built.ts'
+import { type Running, runBuilt } from '../support/built-service.ts'
 import { DATABASES } from '../support/databases.ts'
 import { amqpUrl } from '../support/engines.ts'
 import { openEventBench } from '../support/events.ts'
@@ -9,7 +10,7 @@ import { bindOffline, drained, nudge, rowCounts } from '../support/offline.ts'
 const database = DATABASES.find(({ name }) => name === 'PostgreSQL')!
 const DEALS = 2000
 
-buildService()
+needsBuilt()
 
 it.skipIf(database.skip || amqpUrl === undefined)(
   `two services drain a queue once, and when the one at it is killed the other goes on${database.note}`,

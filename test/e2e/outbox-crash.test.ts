@@ -1,30 +1,18 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
 import { sql } from 'kysely'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '../conformance/broker.ts'
+import { builtMain, needsBuilt } from '../support/built.ts'
 import { DATABASES } from '../support/databases.ts'
 import { insertDeals, type OutboxBench, openOutboxBench } from '../support/outbox.ts'
 
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-// Inside node_modules, so that the built files find their dependencies.
-const BUILT = join(ROOT, 'node_modules', '.cache', `b24-outbox-crash-${process.pid}`)
-
-beforeAll(() => {
-  mkdirSync(BUILT, { recursive: true })
-  const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
-  spawnSync(tsc, ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(BUILT, 'dist')])
-  cpSync(join(ROOT, 'package.json'), join(BUILT, 'package.json'))
-}, 120_000)
-afterAll(() => rmSync(BUILT, { recursive: true, force: true }))
+needsBuilt()
 
 /** The service as a process of its own, killed when `doomed` resolves. */
 async function runUntil({ bench }: OutboxBench, doomed: () => Promise<unknown>): Promise<void> {
-  const child = spawn(process.execPath, [join(BUILT, 'dist', 'cli', 'main.js'), 'run'], {
+  const child = spawn(process.execPath, [builtMain(), 'run'], {
     cwd: bench.folder,
     env: { ...bench.env, BRIDGE_LOG_FORMAT: 'json' } as NodeJS.ProcessEnv,
   })

@@ -2,11 +2,12 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '../conformance/broker.ts'
 import { addDeal, openBench } from '../support/bridge.ts'
-import { buildService, runBuilt } from '../support/built-service.ts'
+import { needsBuilt } from '../support/built.ts'
+import { runBuilt } from '../support/built-service.ts'
 import { openEventBench } from '../support/events.ts'
 import { notifyNote, openNotifySocket } from '../support/notify-socket.ts'
 
-buildService()
+needsBuilt()
 
 function urlOf(output: string): string {
   const { url } = JSON.parse(/.*service\.listening.*/.exec(output)?.[0] ?? '{}') as { url: string }

@@ -1,26 +1,9 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, expect, onTestFinished } from 'vitest'
+import { expect, onTestFinished } from 'vitest'
 import { eventually } from '../conformance/broker.ts'
 import type { Bench } from './bridge.ts'
-
-const ROOT = fileURLToPath(new URL('../..', import.meta.url))
-// Inside node_modules, so that the built files find their dependencies.
-const BUILT = join(ROOT, 'node_modules', '.cache', `b24-service-${process.pid}`)
-
-/** Builds the program before the tests of this file, and takes it away after them. */
-export function buildService(): void {
-  beforeAll(() => {
-    mkdirSync(BUILT, { recursive: true })
-    const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
-    spawnSync(tsc, ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(BUILT, 'dist')])
-    cpSync(join(ROOT, 'package.json'), join(BUILT, 'package.json'))
-  }, 60_000)
-  afterAll(() => rmSync(BUILT, { recursive: true, force: true }))
-}
+import { builtMain } from './built.ts'
 
 /** A service that runs as a process of its own. */
 export interface Running {
@@ -34,7 +17,7 @@ export async function runBuilt(
   { folder, env }: Pick<Bench, 'folder' | 'env'>,
   ready = 'service.ready',
 ): Promise<Running> {
-  const child = spawn(process.execPath, [join(BUILT, 'dist', 'cli', 'main.js'), 'run'], {
+  const child = spawn(process.execPath, [builtMain(), 'run'], {
     cwd: folder,
     env: { ...env, BRIDGE_LOG_FORMAT: 'json' } as NodeJS.ProcessEnv,
   })

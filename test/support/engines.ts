@@ -1,5 +1,6 @@
 import { findMysql, findPostgres } from '../../scripts/databases.mjs'
 import { findRabbitmq } from '../../scripts/rabbitmq.mjs'
+import { placeForBuilt } from './built.ts'
 
 /** What some tests need: where its address is left, and who finds or starts it. */
 const ENGINES = [
@@ -10,9 +11,9 @@ const ENGINES = [
 
 /**
  * Runs once before all tests: finds or starts the engines that some of them need and leaves their addresses in the
- * environment. A missing one fails the run where `CI` is set; elsewhere its tests are skipped, and say so.
+ * environment, with the place for the built program. A missing one fails the run where `CI` is set; elsewhere its tests are skipped, and say so.
  */
-export default async function setup(): Promise<void> {
+export default async function setup(): Promise<() => void> {
   for (const { name, variable, find } of ENGINES) {
     const found = await find({ log: (line) => console.log(`${name}: ${line}`) })
     if ('url' in found) {
@@ -23,6 +24,7 @@ export default async function setup(): Promise<void> {
     process.env[`${variable}_MISSING`] = found.missing
     console.warn(`\nSKIPPED: tests on ${name} (${found.missing})\n`)
   }
+  return placeForBuilt()
 }
 
 /** Where an engine is; the address is `undefined` when its tests are skipped, and the note says in titles why. */

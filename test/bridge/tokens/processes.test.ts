@@ -1,26 +1,16 @@
-import { spawn, spawnSync } from 'node:child_process'
+import { spawn } from 'node:child_process'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
-import { afterAll, afterEach, beforeAll, describe, expect, it } from 'vitest'
+import { afterEach, describe, expect, it } from 'vitest'
 import { keepSpare } from '../../../src/stores/queries/spare-tokens.ts'
+import { builtFolder, needsBuilt } from '../../support/built.ts'
 import { DATABASES } from '../../support/databases.ts'
 import { APPLICATION, HOUR_MS, openShop, SECRET_KEY, type Shop } from './shop.ts'
 
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
-// Inside node_modules, so that the built files find their dependencies.
-const BUILT = join(ROOT, 'node_modules', '.cache', `b24-tokens-${process.pid}`)
 const CHILD = fileURLToPath(new URL('./child.mjs', import.meta.url))
 
-// The children are plain node, which reads no TypeScript.
-beforeAll(() => {
-  mkdirSync(BUILT, { recursive: true })
-  const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
-  spawnSync(tsc, ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(BUILT, 'dist')])
-  cpSync(join(ROOT, 'package.json'), join(BUILT, 'package.json'))
-}, 120_000)
-afterAll(() => rmSync(BUILT, { recursive: true, force: true }))
+needsBuilt()
 
 const closing: (() => Promise<unknown>)[] = []
 afterEach(async () => {
@@ -43,7 +33,7 @@ async function start(
 ) {
   const { folder, portal, key } = shop
   const orders = {
-    dist: join(BUILT, 'dist'),
+    dist: join(builtFolder(), 'dist'),
     url,
     secretKey: SECRET_KEY,
     folder,

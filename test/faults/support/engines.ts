@@ -11,7 +11,6 @@ export interface Engines<Place> {
 export const VARIABLES = {
   rabbitmq: 'FAULTS_RABBITMQ',
   postgres: 'FAULTS_POSTGRES',
-  built: 'FAULTS_BUILT',
   account: 'FAULTS_ACCOUNT',
 } as const
 
@@ -30,11 +29,6 @@ export function rabbitNode(): RabbitNode {
 /** The cluster of this run. */
 export function postgresCluster(): PostgresCluster {
   return new PostgresCluster(postgres.place as ConstructorParameters<typeof PostgresCluster>[0])
-}
-
-/** The command line of the bridge, built for this run. */
-export function builtBridge(): string {
-  return process.env[VARIABLES.built] as string
 }
 
 function left(variable: string): Engines<unknown> {

@@ -3,7 +3,7 @@ import { once } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { expect } from 'vitest'
 import type { Environment } from '../../../src/config/read.ts'
-import { builtBridge } from './engines.ts'
+import { builtMain } from '../../support/built.ts'
 
 export interface BridgeOptions {
   readonly env: Environment
@@ -20,7 +20,7 @@ export class Bridge {
   #expected = false
 
   constructor({ env, cwd, nodeFlags = [] }: BridgeOptions) {
-    this.#child = spawn(process.execPath, [...nodeFlags, builtBridge(), 'run'], {
+    this.#child = spawn(process.execPath, [...nodeFlags, builtMain(), 'run'], {
       cwd,
       env: { PATH: process.env.PATH, ...env } as NodeJS.ProcessEnv,
     })

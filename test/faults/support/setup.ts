@@ -1,16 +1,13 @@
-import { spawnSync } from 'node:child_process'
-import { chmodSync, cpSync, existsSync, mkdirSync, mkdtempSync, rmSync } from 'node:fs'
+import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
 import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
 import { findPostgres } from '../../../scripts/databases.mjs'
 import { findRabbitmq } from '../../../scripts/rabbitmq.mjs'
+import { build, placeForBuilt } from '../../support/built.ts'
 import { VARIABLES } from './engines.ts'
 import { PostgresCluster, postgresPrograms } from './postgres.ts'
 import { RabbitNode, rabbitPrograms } from './rabbitmq.ts'
-
-const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
 
 /**
  * Runs once before all tests: builds the bridge, and starts a RabbitMQ and a PostgreSQL of this run's own, installing
@@ -18,37 +15,23 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url))
  * and say so. What it gives ends all of them.
  */
 export default async function setup(): Promise<() => void> {
-  // Inside node_modules, so that the built files find their dependencies.
-  const built = join(ROOT, 'node_modules', '.cache', `b24-faults-${process.pid}`)
   const folder = mkdtempSync(join(tmpdir(), 'b24-faults-'))
   // The server's user must get in.
   chmodSync(folder, 0o755)
-  build(built)
-  process.env[VARIABLES.built] = join(built, 'dist', 'cli', 'main.js')
-  const closing: (() => void)[] = []
+  const closing: (() => void)[] = [placeForBuilt()]
+  await build()
   let ended = false
   const end = (): void => {
     if (ended) return
     ended = true
     for (const close of closing) close()
-    for (const path of [built, folder]) rmSync(path, { recursive: true, force: true })
+    rmSync(folder, { recursive: true, force: true })
   }
   // Also when the run is interrupted.
   process.on('exit', end)
   await startRabbit(folder, closing)
   await startPostgres(folder, closing)
   return end
-}
-
-function build(folder: string): void {
-  mkdirSync(folder, { recursive: true })
-  const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
-  const words = ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(folder, 'dist')]
-  const run = spawnSync(tsc, words, { encoding: 'utf8' })
-  // Types are looked at by `npm run check`; what matters here is what comes out.
-  if (!existsSync(join(folder, 'dist', 'cli', 'main.js')))
-    throw new Error(`The bridge cannot be built: ${run.stdout}`)
-  cpSync(join(ROOT, 'package.json'), join(folder, 'package.json'))
 }
 
 async function startRabbit(folder: string, closing: (() => void)[]): Promise<void> {

@@ -1,26 +1,14 @@
-import { type ChildProcess, spawn, spawnSync } from 'node:child_process'
+import { type ChildProcess, spawn } from 'node:child_process'
 import { randomUUID } from 'node:crypto'
 import { once } from 'node:events'
-import { cpSync, mkdirSync, rmSync } from 'node:fs'
-import { join } from 'node:path'
 import { setTimeout as sleep } from 'node:timers/promises'
-import { fileURLToPath } from 'node:url'
-import { afterAll, beforeAll, describe, expect, it, onTestFinished } from 'vitest'
+import { describe, expect, it, onTestFinished } from 'vitest'
 import { eventually } from '../../../conformance/broker.ts'
+import { builtMain, needsBuilt } from '../../../support/built.ts'
 import { createFor, DATABASES } from '../../../support/databases.ts'
 import { openPushBench, type PushBench } from './bench.ts'
 
-const ROOT = fileURLToPath(new URL('../../../..', import.meta.url))
-// Inside node_modules, so that the built files find their dependencies.
-const BUILT = join(ROOT, 'node_modules', '.cache', `b24-push-${process.pid}`)
-
-beforeAll(() => {
-  mkdirSync(BUILT, { recursive: true })
-  const tsc = join(ROOT, 'node_modules', '.bin', 'tsc')
-  spawnSync(tsc, ['-p', join(ROOT, 'tsconfig.build.json'), '--outDir', join(BUILT, 'dist')])
-  cpSync(join(ROOT, 'package.json'), join(BUILT, 'package.json'))
-}, 120_000)
-afterAll(() => rmSync(BUILT, { recursive: true, force: true }))
+needsBuilt()
 
 /** The whole service as a process of its own, once it is ready. */
 async function run({ env, folder }: PushBench): Promise<ChildProcess> {
@@ -30,7 +18,7 @@ async function run({ env, folder }: PushBench): Promise<ChildProcess> {
     BRIDGE_COMMAND_QUEUE: `b24.test.commands.${randomUUID()}`,
     BRIDGE_REPLY_QUEUE: `b24.test.replies.${randomUUID()}`,
   }
-  const child = spawn(process.execPath, [join(BUILT, 'dist', 'cli', 'main.js'), 'run'], {
+  const child = spawn(process.execPath, [builtMain(), 'run'], {
     cwd: folder,
     env: { ...env, ...own } as NodeJS.ProcessEnv,
   })
