@@ -1,13 +1,15 @@
+import { setTimeout as sleep } from 'node:timers/promises'
 import { submitBatch } from '../../client/client.ts'
 import type { CallSettled, LaneCall, Work } from '../../client/lane/work.ts'
 import { collectList } from '../../client/list/pages.ts'
 import type { CallOptions } from '../../model/call.ts'
 import type { BatchCommand, CallCommand, Command, ListCommand } from '../../model/command.ts'
-import { BridgeError, CommandError } from '../../model/errors.ts'
+import { BridgeError, CommandError, FaultError, StoreError, TransportError } from '../../model/errors.ts'
 import type { Json, JsonObject } from '../../model/json.ts'
 import { isOnlyV3, isReadMethod } from '../../model/methods.ts'
 import type { BatchChunk, Failure, Outcome, OutcomeKind } from '../../model/outcome.ts'
 import type { Portal } from '../portals.ts'
+import { isPassing, mayHaveRun } from './settle.ts'
 
 /** How commands of one queue are run. */
 export interface RunOptions {
@@ -19,6 +21,8 @@ export interface RunOptions {
   readonly beforeSend?: Work['beforeSend']
   /** By which REST v3 tells a repetition of this command. */
   readonly idempotencyKey?: string
+  /** It was sent before, and may have run; see `LaneCall.inDoubt`. */
+  readonly inDoubt?: boolean
   /** The older programs count rows and keep the order of pages. */
   readonly countLists?: boolean
   /** Characters that all rows of one `list` may have; 100 Mi unless set. */
@@ -33,8 +37,9 @@ export function isReadCommand(command: Command): boolean {
 }
 
 /**
- * Carries a command out and says how it ended. Never rejects. A command that was withdrawn before it was sent ends
- * with the code `ABORTED` or `CLIENT_CLOSED`; it is for the caller to hand it back.
+ * Carries a command out and says how it ended. A command that was withdrawn before it was sent ends with the code
+ * `ABORTED` or `CLIENT_CLOSED`; it is for the caller to hand it back. Rejects only when `beforeSend` has a fault, with a
+ * `FaultError`, for a command of which nothing was sent.
  */
 export async function runCommand(command: Command, portal: Portal, options: RunOptions): Promise<Outcome> {
   const travel: CallOptions = {
@@ -54,6 +59,7 @@ export async function runCommand(command: Command, portal: Portal, options: RunO
         return await runBatch(command, portal, travel, options)
     }
   } catch (error) {
+    if (error instanceof FaultError) throw error
     return rejected(error)
   }
 }
@@ -66,7 +72,7 @@ export function rejected(error: unknown): Outcome {
 
 /** What is left to say when the reply is larger than the queue or the settings allow. */
 export function tooLargeToReply(command: Command | undefined, outcome: Outcome): Outcome {
-  const changed = outcome.kind !== 'failed' && command !== undefined && !isReadCommand(command)
+  const changed = mayHaveRun(outcome) && command !== undefined && !isReadCommand(command)
   return {
     kind: changed ? 'unknown' : 'failed',
     status: 413,
@@ -109,10 +115,7 @@ function foreign(error: unknown): BridgeError {
       hint: 'Allow more time, or ask for less at once.',
     })
   }
-  return new BridgeError('INTERNAL_ERROR', 'The bridge failed on this command; this is a fault of ours', {
-    hint: 'Report it with the log line of this command.',
-    cause: error,
-  })
+  return new FaultError(error)
 }
 
 async function runCall(
@@ -138,6 +141,7 @@ async function runCall(
   const { answer, error } = settled[0] as CallSettled
   const result = answer === undefined ? {} : { result: { action: 'call' as const, answer } }
   if (error === undefined) return { kind: 'done', status: 200, attempts: answer?.attempts ?? 1, ...result }
+  if (error instanceof FaultError) throw error
   return {
     kind: kindOf(error, isReadMethod(method)),
     status: statusOf(error, 504),
@@ -152,8 +156,11 @@ export function isV3({ api, method }: CallCommand): boolean {
   return api === 'v3' || isOnlyV3(method)
 }
 
-function keyOf({ method }: CallCommand, { idempotencyKey }: RunOptions): Pick<LaneCall, 'idempotencyKey'> {
-  return idempotencyKey === undefined || isReadMethod(method) ? {} : { idempotencyKey }
+function keyOf(
+  { method }: CallCommand,
+  { idempotencyKey, inDoubt = false }: RunOptions,
+): Pick<LaneCall, 'idempotencyKey' | 'inDoubt'> {
+  return idempotencyKey === undefined || isReadMethod(method) ? {} : { idempotencyKey, inDoubt }
 }
 
 async function runList(
@@ -205,37 +212,74 @@ async function runBatch(
     halt: command.halt,
     ...(options.signal === undefined ? {} : { untilSent: options.signal }),
     ...(options.beforeSend === undefined ? {} : { beforeSend: options.beforeSend }),
+    holds: holdRest([options.signal, travel.signal]),
   })
   const chunks: BatchChunk[] = []
   for (let from = 0; from < ended.length; from += 50) chunks.push(chunkOf(ended.slice(from, from + 50)))
   const result = { action: 'batch' as const, chunks }
   const attempts = Math.max(0, ...ended.map(({ settled }) => settled.answer?.attempts ?? 0))
   const methods = new Map(command.entries.map(({ name, method }) => [name, method]))
-  const unsure = ended.find(
-    ({ name, settled }) => settled.error?.mayHaveRun === true && !isReadMethod(methods.get(name) ?? ''),
-  )
+  const isWrite = (name: string): boolean => !isReadMethod(methods.get(name) ?? '')
+  const unsure = ended.find(({ name, settled }) => settled.error?.mayHaveRun === true && isWrite(name))
   const answered = ended.some(({ settled }) => settled.answer !== undefined)
   const error = unsure?.settled.error ?? (answered ? undefined : ended[0]?.settled.error)
-  const unsent = ended.filter(({ settled }) => UNSENT.has(settled.error?.code ?? ''))
+  if (error instanceof FaultError) throw error
+  const unsent = ended.filter(({ settled }) => wasUnsent(settled))
   if (error === undefined && unsent.length > 0) {
-    return { kind: 'failed', status: 504, result, failure: incomplete(unsent.length, ended.length), attempts }
+    const written = ended.some(({ name, settled }) => settled.error === undefined && isWrite(name))
+    const failure = incomplete(unsent.length, ended.length)
+    return {
+      kind: 'failed',
+      status: 504,
+      result,
+      failure,
+      attempts,
+      ...(written ? { inPart: true } : {}),
+    }
   }
   if (error === undefined) return { kind: 'done', status: 200, result, attempts }
   const kind = unsure === undefined ? 'failed' : 'unknown'
   return { kind, status: statusOf(error, 504), result, failure: failureOf(error), attempts }
 }
 
-/** Codes of commands of a batch that were never sent, although others before them were. */
-const UNSENT = new Set(['ABORTED', 'CLIENT_CLOSED', 'DEADLINE_EXCEEDED', 'PORTAL_UNREACHABLE'])
+/** True for a command of a batch that was never sent, although others before it were. */
+function wasUnsent({ answer, error }: CallSettled): boolean {
+  if (answer !== undefined || error === undefined) return false
+  const isUnreachable = error instanceof TransportError && error.sent === false
+  return isUnreachable || isPassing(error) || WITHDRAWN.has(error.code) || error instanceof FaultError
+}
+
+const WITHDRAWN = new Set(['ABORTED', 'CLIENT_CLOSED', 'DEADLINE_EXCEEDED'])
 
 function incomplete(unsent: number, all: number): Failure {
   return {
     code: 'BATCH_INCOMPLETE',
     description: `${unsent} of ${all} commands were not sent; the others were`,
     retryable: false,
-    hint: 'Send those again that have an error of their own; the others are done.',
+    hint: 'Send those again that have an error of their own, under a new id; the others are done.',
   }
 }
+
+/**
+ * For the rest of a batch that has begun: while the store is away it waits, for five minutes at most and not longer than
+ * one of the signals allows. What another process has taken over meanwhile is not ours any more.
+ */
+function holdRest(
+  signals: readonly (AbortSignal | undefined)[],
+): (error: BridgeError, sent: boolean) => Promise<boolean> {
+  let until: AbortSignal | undefined
+  return async (error, sent) => {
+    if (!sent || !(error instanceof StoreError)) return false
+    until ??= AbortSignal.any([
+      AbortSignal.timeout(MOST_HELD_MS),
+      ...signals.filter((signal) => signal !== undefined),
+    ])
+    return sleep(PAUSE_MS, true, { signal: until }).catch(() => false)
+  }
+}
+
+const MOST_HELD_MS = 300_000
+const PAUSE_MS = 1000
 
 function chunkOf(ended: readonly { readonly name: string; readonly settled: CallSettled }[]): BatchChunk {
   const result: Record<string, Json> = {}
