@@ -7,7 +7,7 @@ import { execute } from './commands/execute.ts'
 import { decodeKept, type Ledger, NOT_KEPT, REUSED, requestHash } from './commands/ledger.ts'
 import { begunElsewhere, LedgerEntry } from './commands/ledger-entry.ts'
 import { isReadCommand, rejected } from './commands/run.ts'
-import { settlement } from './commands/settle.ts'
+import { mayHaveRun, settlement } from './commands/settle.ts'
 import type { Contract } from './contracts/contract.ts'
 import type { Portal, Portals } from './portals.ts'
 
@@ -88,7 +88,7 @@ export function createDoor(settings: DoorSettings): Door {
         address: { exchange: '', routingKey: '' },
         message: encode(message, command, outcome, portal),
       }
-      const counts = (await entry?.end(reply, outcome.kind !== 'failed')) ?? reply
+      const counts = (await entry?.end(reply, mayHaveRun(outcome))) ?? reply
       return { reply: counts.message }
     } catch (error) {
       if (error instanceof StoreError || (error instanceof CommandError && error.status === 503)) throw error

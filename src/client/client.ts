@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto'
 import type { CallOptions } from '../model/call.ts'
 import type { BatchEntry } from '../model/command.ts'
 import type { Credential } from '../model/credential.ts'
-import { type BridgeError, CommandError, ConfigError } from '../model/errors.ts'
+import { type BridgeError, CommandError, ConfigError, FaultError } from '../model/errors.ts'
 import type { Json, JsonObject } from '../model/json.ts'
 import { parseRequestLimit, type RequestLimit } from '../model/limits.ts'
 import { isOnlyV3, isReadMethod } from '../model/methods.ts'
@@ -137,7 +137,7 @@ function versionOf(
 
 /**
  * Runs the entries of an explicit batch group by group, in order. Each name gets its end; with `halt`, names behind
- * a failure end with `BATCH_HALTED`. `onGroup` hears of each request's worth as it ends.
+ * a failure end with `BATCH_HALTED`. What `beforeSend` has refused is not skipped: it holds up all that comes behind it.
  */
 export async function submitBatch(
   caller: Caller,
@@ -145,23 +145,45 @@ export async function submitBatch(
   options: CallOptions & {
     readonly halt?: boolean
     readonly beforeSend?: Work['beforeSend']
+    /**
+     * Asked when `beforeSend` has refused calls, whether to try those again; after a pause. `sent`: others before them were
+     * sent. Without it, or on false, the rest of the batch ends with the same error.
+     */
+    readonly holds?: (error: BridgeError, sent: boolean) => Promise<boolean>
     /** Withdraws the batch before its first request leaves; later it has no effect. */
     readonly untilSent?: AbortSignal
   },
 ): Promise<{ readonly name: string; readonly settled: CallSettled }[]> {
-  const { halt = false, beforeSend, untilSent, ...callOptions } = options
+  const { halt = false, beforeSend, holds, untilSent, ...callOptions } = options
   const ended: { name: string; settled: CallSettled }[] = []
   let failed = false
   let sent = false
-  const submit = async (work: Omit<Work, 'options'>): Promise<readonly CallSettled[]> => {
+  let refused: BridgeError | undefined
+  const announced = beforeSend && noting(beforeSend)
+  const submitOnce = async (work: Omit<Work, 'options'>): Promise<readonly CallSettled[]> => {
     const options = sent || untilSent === undefined ? callOptions : withSignal(callOptions, untilSent)
     const settled = await caller.submit({
       ...work,
       options,
-      ...(beforeSend === undefined ? {} : { beforeSend }),
+      ...(announced === undefined ? {} : { beforeSend: announced.run }),
     })
-    sent ||= settled.some(({ error }) => error?.code !== 'ABORTED')
+    sent ||= settled.some(({ error }) => error?.code !== 'ABORTED' && !announced?.hasRefused(error))
     return settled
+  }
+  const submit = async (work: Omit<Work, 'options'>): Promise<readonly CallSettled[]> => {
+    if (refused !== undefined) return work.calls.map(() => ({ error: refused as BridgeError }))
+    const settled = [...(await submitOnce(work))]
+    for (;;) {
+      const unsent = [...settled.keys()].filter((index) => announced?.hasRefused(settled[index]?.error))
+      const error = settled[unsent[0] ?? -1]?.error
+      if (error === undefined) return settled
+      if ((await holds?.(error, sent)) !== true) {
+        refused = error
+        return settled
+      }
+      const again = await submitOnce({ ...work, calls: unsent.map((index) => work.calls[index] as LaneCall) })
+      for (const [i, index] of unsent.entries()) settled[index] = again[i] as CallSettled
+    }
   }
   for (const group of planGroups(entries, halt)) {
     const settled =
@@ -173,6 +195,22 @@ export async function submitBatch(
     }
   }
   return ended
+}
+
+/** The same hook, and whether an error is one that it has rejected with. */
+function noting(beforeSend: NonNullable<Work['beforeSend']>): {
+  readonly run: NonNullable<Work['beforeSend']>
+  hasRefused(error: unknown): boolean
+} {
+  const refusals = new WeakSet<object>()
+  return {
+    run: () =>
+      beforeSend()?.catch((error: unknown) => {
+        if (error instanceof Error) refusals.add(error)
+        throw error
+      }),
+    hasRefused: (error) => error instanceof FaultError || (error instanceof Error && refusals.has(error)),
+  }
 }
 
 function withSignal(options: CallOptions, signal: AbortSignal): CallOptions {

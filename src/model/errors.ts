@@ -133,6 +133,16 @@ export class StoreError extends BridgeError {
   override readonly retryable = true
 }
 
+/** The program itself failed, by the foreign error in `cause`: a fault of ours, to be set aside with its stack. */
+export class FaultError extends BridgeError {
+  constructor(cause: unknown) {
+    super('INTERNAL_ERROR', 'The bridge failed on this command; this is a fault of ours', {
+      hint: 'Report it with the log line of this command.',
+      cause,
+    })
+  }
+}
+
 /** The broker cannot be reached, refused a publication or returned it; nothing is acknowledged. */
 export class BrokerError extends BridgeError {
   override readonly retryable = true

@@ -2,8 +2,8 @@ import type { CallAnswer } from './call.ts'
 import type { JsonObject } from './json.ts'
 
 /**
- * How a command ended. `done`: the portal carried it out; `failed`: it surely did not; `unknown`: nobody can tell,
- * so nobody may repeat it blindly.
+ * How a command ended. `done`: the portal carried it out; `failed`: it surely did not (of a batch with `inPart`: not all
+ * of it); `unknown`: nobody can tell, so nobody may repeat it blindly.
  */
 export type OutcomeKind = 'done' | 'failed' | 'unknown'
 
@@ -83,6 +83,8 @@ export interface Outcome {
   readonly result?: CommandResult
   readonly failure?: Failure
   readonly attempts: number
+  /** It `failed` although a part of it was carried out: a batch whose rest was not sent. It must not run again as it is. */
+  readonly inPart?: true
   /** The answer was lost, and the object was found by looking it up. */
   readonly verified?: true
 }

@@ -116,8 +116,10 @@ export function ledgerQueries({ db }: Store) {
       find: (keys: readonly string[]) => watch(ledger.findLedgerEntries(db, keys)),
       started: (rows: Parameters<typeof ledger.markStarted>[1]) => watch(ledger.markStarted(db, rows)),
       done: (rows: Parameters<typeof ledger.markDone>[1]) => watch(ledger.markDone(db, rows)),
-      again: (key: string, since: number, startedAt: number) =>
-        watch(ledger.markAgain(db, key, { since, startedAt })),
+      again: (key: string, since: number, claim: Parameters<typeof ledger.markAgain>[3]) =>
+        watch(ledger.markAgain(db, key, since, claim)),
+      anew: (since: number, row: Parameters<typeof ledger.markAnew>[2]) =>
+        watch(ledger.markAnew(db, since, row)),
       conclude: (key: string, since: number, end: Parameters<typeof ledger.markConcluded>[3]) =>
         watch(ledger.markConcluded(db, key, since, end)),
       forget: (rows: Parameters<typeof ledger.forget>[1]) => watch(ledger.forget(db, rows)),

@@ -40,11 +40,13 @@ export interface StoreTables {
 /** Commands that were begun and how they ended. */
 export interface LedgerTable {
   key: string
-  state: 'started' | 'done'
+  state: 'started' | 'done' | 'failed'
   request_hash: string
   started_at: number
   finished_at: number | null
   reply: string | null
+  repeats: Generated<number>
+  claim: string | null
 }
 
 /** How full each portal's request counter was when last seen. */

@@ -7,6 +7,7 @@ import {
   findLedgerEntries,
   forget,
   markAgain,
+  markAnew,
   markConcluded,
   markDone,
   markStarted,
@@ -94,10 +95,18 @@ export function storeConformance(database: TestDatabase): void {
     })
 
     describe('the ledger', () => {
-      const row = (key: string, startedAt = 1000) => ({ key, requestHash: hashOf(key), startedAt })
+      const row = (key: string, startedAt = 1000) => ({
+        key,
+        requestHash: hashOf(key),
+        startedAt,
+        claim: 'word',
+      })
       const hashOf = (key: string) => `hash of ${key.slice(0, 50).replace('\0', '')}`
       const begun = (keys: readonly string[]) => keys.map((key) => ({ key, since: 1000 }))
-      const done = (key: string, reply = '{}') => ({ ...row(key), finishedAt: 2000, reply })
+      const done = (key: string, reply = '{}') => {
+        const { claim, ...rest } = row(key)
+        return { ...rest, finishedAt: 2000, reply, ran: true }
+      }
 
       it('says which commands are new, and leaves the others as they were', async () => {
         expect(await markStarted(store.db, [row('a'), row('b')])).toEqual(new Set(['a', 'b']))
@@ -112,6 +121,8 @@ export function storeConformance(database: TestDatabase): void {
           state: 'done',
           requestHash: 'hash of a',
           startedAt: 1000,
+          repeats: 0,
+          claim: 'word',
           finishedAt: 2000,
           reply: '{"id":7,"text":"Привет 👋"}',
         })
@@ -120,6 +131,8 @@ export function storeConformance(database: TestDatabase): void {
           state: 'started',
           requestHash: 'hash of b',
           startedAt: 1000,
+          repeats: 0,
+          claim: 'word',
         })
       })
 
@@ -157,9 +170,10 @@ export function storeConformance(database: TestDatabase): void {
       it('lets one begin again, end or forget what is begun since a moment, and nobody after that', async () => {
         const { db } = store
         await markStarted(db, [row('claimed'), row('ended'), row('withdrawn')])
-        const end = { finishedAt: 2000, reply: '{"id":7}' }
-        expect(await markAgain(db, 'claimed', { since: 999, startedAt: 3000 })).toBe(false)
-        expect(await markAgain(db, 'claimed', { since: 1000, startedAt: 3000 })).toBe(true)
+        const end = { finishedAt: 2000, reply: '{"id":7}', ran: true }
+        const again = { startedAt: 3000, claim: 'another', isRepeat: false }
+        expect(await markAgain(db, 'claimed', 999, again)).toBe(false)
+        expect(await markAgain(db, 'claimed', 1000, again)).toBe(true)
         expect(await markConcluded(db, 'claimed', 1000, end)).toBe(false)
         await forget(db, [
           { key: 'claimed', since: 1000 },
@@ -167,12 +181,48 @@ export function storeConformance(database: TestDatabase): void {
         ])
         expect(await markConcluded(db, 'ended', 1000, end)).toBe(true)
         expect(await markConcluded(db, 'ended', 1000, { ...end, reply: 'another' })).toBe(false)
-        expect(await markAgain(db, 'ended', { since: 1000, startedAt: 3000 })).toBe(false)
+        expect(await markAgain(db, 'ended', 1000, again)).toBe(false)
         await forget(db, [{ key: 'ended', since: 1000 }])
         const entries = await findLedgerEntries(db, ['claimed', 'ended', 'withdrawn'])
         expect([...entries.keys()].sort()).toEqual(['claimed', 'ended'])
-        expect(entries.get('claimed')).toMatchObject({ state: 'started', startedAt: 3000 })
+        expect(entries.get('claimed')).toMatchObject({
+          state: 'started',
+          startedAt: 3000,
+          claim: 'another',
+          repeats: 0,
+        })
         expect(entries.get('ended')).toMatchObject({ state: 'done', reply: '{"id":7}' })
+      })
+
+      it('counts how often a command in doubt was begun again', async () => {
+        const { db } = store
+        await markStarted(db, [row('doubtful')])
+        for (const since of [1000, 1001, 1002]) {
+          const claim = { startedAt: since + 1, claim: `word ${since}`, isRepeat: since !== 1001 }
+          expect(await markAgain(db, 'doubtful', since, claim)).toBe(true)
+        }
+        expect((await findLedgerEntries(db, ['doubtful'])).get('doubtful')).toMatchObject({
+          state: 'started',
+          repeats: 2,
+          claim: 'word 1002',
+        })
+      })
+
+      it('keeps what has failed until it is begun anew, by one', async () => {
+        const { db } = store
+        await markStarted(db, [row('refused'), row('carried out')])
+        const failed = { finishedAt: 2000, reply: '{}', ran: false }
+        expect(await markConcluded(db, 'refused', 1000, failed)).toBe(true)
+        await markDone(db, [done('carried out'), { ...done('refused at once'), ran: false }])
+        expect(await markAgain(db, 'refused', 1000, { ...row(''), isRepeat: true })).toBe(false)
+        const fresh = { ...row('refused', 3000), requestHash: 'another' }
+        const begun = await Promise.all([markAnew(db, 1000, fresh), markAnew(db, 1000, fresh)])
+        expect(begun.sort()).toEqual([false, true])
+        expect(await markAnew(db, 1000, row('carried out', 3000))).toBe(false)
+        const entries = await findLedgerEntries(db, ['refused', 'carried out', 'refused at once'])
+        expect(entries.get('refused')).toEqual({ ...fresh, state: 'started', repeats: 0 })
+        expect(entries.get('carried out')).toMatchObject({ state: 'done' })
+        expect(entries.get('refused at once')).toMatchObject({ state: 'failed', reply: '{}' })
       })
 
       it('gives each key to one of many who begin it at the same time', async () => {

@@ -4,6 +4,7 @@ import { leaseMessages, returnLeased } from '../../src/brokers/embedded/queries.
 import { guarded } from '../../src/stores/dialects/guard.ts'
 import { mssqlEngine, mssqlParts } from '../../src/stores/dialects/mssql.ts'
 import { migrate } from '../../src/stores/migrate.ts'
+import { addColumn, defaulting, integer } from '../../src/stores/migrations/table.ts'
 import { outboxQueries } from '../../src/stores/outbox.ts'
 import { takeLease } from '../../src/stores/queries/leases.ts'
 import { findLedgerEntries, markDone, markStarted } from '../../src/stores/queries/ledger.ts'
@@ -46,7 +47,8 @@ function onPaper() {
 }
 
 const sealer = openSealer({ keys: `k1:${Buffer.alloc(32).toString('base64')}` })
-const row = { requestHash: 'hash', startedAt: 1 }
+const row = { requestHash: 'hash', startedAt: 1, claim: 'word' }
+const ended = { requestHash: 'hash', startedAt: 1, finishedAt: 2, ran: true }
 
 describe('statements for SQL Server (compiled here, carried out where TEST_MSSQL_URL names one)', () => {
   it('insert what is new with merge, and say what was', async () => {
@@ -54,18 +56,19 @@ describe('statements for SQL Server (compiled here, carried out where TEST_MSSQL
     paper.rows = [{ key: 'a' }]
     expect(await markStarted(db, [{ key: 'a', ...row }])).toEqual(new Set(['a']))
     expect(paper.statements).toEqual([
-      'merge into "ledger" with (holdlock) using (values (@1, @2, @3, @4, @5, @6)) as "excluded"' +
-        ' ("key", "state", "request_hash", "started_at", "finished_at", "reply")' +
+      'merge into "ledger" with (holdlock) using (values (@1, @2, @3, @4, @5, @6, @7)) as "excluded"' +
+        ' ("key", "state", "request_hash", "started_at", "finished_at", "reply", "claim")' +
         ' on "ledger"."key" = "excluded"."key"' +
-        ' when not matched then insert ("key", "state", "request_hash", "started_at", "finished_at", "reply")' +
+        ' when not matched then insert' +
+        ' ("key", "state", "request_hash", "started_at", "finished_at", "reply", "claim")' +
         ' values ("excluded"."key", "excluded"."state", "excluded"."request_hash", "excluded"."started_at",' +
-        ' "excluded"."finished_at", "excluded"."reply") output "inserted"."key";',
+        ' "excluded"."finished_at", "excluded"."reply", "excluded"."claim") output "inserted"."key";',
     ])
   })
 
   it('update what is there with the same merge', async () => {
     const { db, paper } = onPaper()
-    await markDone(db, [{ key: 'a', ...row, finishedAt: 2, reply: '{}' }])
+    await markDone(db, [{ key: 'a', ...ended, reply: '{}' }])
     expect(paper.statements[0]).toContain(
       'when matched then update set "state" = "excluded"."state", "finished_at" = "excluded"."finished_at",' +
         ' "reply" = "excluded"."reply" when not matched then insert',
@@ -76,13 +79,19 @@ describe('statements for SQL Server (compiled here, carried out where TEST_MSSQL
     expect(paper.statements[2]).toContain('on "portals"."member_id" = "excluded"."member_id" when matched')
   })
 
+  it('add a column with its value for the rows that are there', async () => {
+    const { db, paper } = onPaper()
+    await addColumn(db as unknown as Kysely<unknown>, 'ledger', 'repeats', defaulting(integer, 0))
+    expect(paper.statements).toEqual(['alter table "ledger" add "repeats" int not null default 0'])
+  })
+
   it('stay below 2100 parameters', async () => {
     const { db, paper } = onPaper()
     const rows = Array.from({ length: 1000 }, (_, i) => ({ key: `key ${i}`, ...row }))
     await markStarted(db, rows)
     await markDone(
       db,
-      rows.map((one) => ({ ...one, finishedAt: 2, reply: '' })),
+      rows.map(({ key }) => ({ key, ...ended, reply: '' })),
     )
     await findLedgerEntries(
       db,

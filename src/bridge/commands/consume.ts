@@ -7,6 +7,7 @@ import type { Outcome } from '../../model/outcome.ts'
 import type { Turns } from '../../util/turns.ts'
 import type { Contract } from '../contracts/contract.ts'
 import type { Portal, Portals } from '../portals.ts'
+import { Arrivals } from './arrivals.ts'
 import { type Aside, ageOf, identityOf, originalMessage } from './aside.ts'
 import { type ExecuteSettings, execute } from './execute.ts'
 import { HeldByPortal } from './held.ts'
@@ -16,8 +17,8 @@ import { LedgerEntry, type Recalled } from './ledger-entry.ts'
 import { keepDead, publishReply } from './reply.ts'
 import { reportOf, type SettledReport } from './report.ts'
 import { isReadCommand, type RunOptions, rejected, tooLargeToReply } from './run.ts'
-import { isForeign, isOurTrouble, isPassing, settlement } from './settle.ts'
-import type { Suspects } from './suspects.ts'
+import { isForeign, isOurTrouble, isPassing, mayHaveRun, settlement } from './settle.ts'
+import { type Suspects, suspectQueue } from './suspects.ts'
 
 export interface ConsumeSettings {
   readonly broker: Broker
@@ -126,6 +127,7 @@ class QueueServer implements QueueConsumer {
   readonly #running = new Map<Promise<void>, number>()
   /** Commands in hand by the domain of their portal. */
   readonly #portals = new HeldByPortal()
+  readonly #arrivals: Arrivals
   #consumer: Consumer | undefined
   /** Bodies in hand. */
   #bytes = 0
@@ -136,6 +138,8 @@ class QueueServer implements QueueConsumer {
 
   constructor(settings: ConsumeSettings) {
     this.#settings = settings
+    const { queue, originQueue = queue } = settings
+    this.#arrivals = new Arrivals({ onlyAgain: queue === suspectQueue(originQueue) })
   }
 
   get inHand(): number {
@@ -247,6 +251,7 @@ class QueueServer implements QueueConsumer {
       if (delivery.lost) return
     }
     const job = this.#jobs.add(identity, delivery)
+    this.#arrivals.note(delivery, this.#settings.ledger?.now() ?? startedAt)
     try {
       const report = await this.#inOrder(delivery, startedAt)
       job.finish(report?.outcome !== 'requeued')
@@ -453,7 +458,7 @@ class QueueServer implements QueueConsumer {
         portal: portal?.domain ?? command?.portal,
         method: command?.method,
         attempts: outcome.attempts,
-        unsure: outcome.kind === 'unknown',
+        unsure: mayHaveRun(outcome),
       })
     }
     if (command?.reply !== false) await publishReply(this.#settings, delivery, reply, smaller)
@@ -475,7 +480,7 @@ class QueueServer implements QueueConsumer {
     const heldAt = now()
     for (;;) {
       try {
-        const counts = await entry.end(reply, outcome.kind !== 'failed')
+        const counts = await entry.end(reply, mayHaveRun(outcome))
         if (counts !== reply)
           this.#settings.log('command.overtaken', { ...idsOf(delivery), outcome: outcome.kind })
         return counts
@@ -490,7 +495,7 @@ class QueueServer implements QueueConsumer {
   /** A caller that asked over HTTP without waiting looks its reply up in the ledger. */
   async #keepForAsker(message: Message, reply: KeptReply): Promise<void> {
     const key = message.headers[KEEP_REPLY_HEADER]
-    if (typeof key === 'string') await this.#settings.ledger?.done(key, requestHash(message), reply)
+    if (typeof key === 'string') await this.#settings.ledger?.done(key, requestHash(message), reply, true)
   }
 
   /** The ledger's page for this command; only writes with a message id have one. */
@@ -503,6 +508,7 @@ class QueueServer implements QueueConsumer {
       ledger,
       `${contract.name} ${this.#queueOf(delivery)} ${identity}`,
       requestHash(message),
+      (endedAt) => this.#arrivals.cameBefore(delivery, endedAt),
     )
   }
 

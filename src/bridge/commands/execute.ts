@@ -1,10 +1,11 @@
 import { createHash } from 'node:crypto'
 import type { CallCommand, Command } from '../../model/command.ts'
+import { FaultError } from '../../model/errors.ts'
 import { isReadMethod } from '../../model/methods.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Portal, Portals } from '../portals.ts'
 import type { Begun, LedgerEntry } from './ledger-entry.ts'
-import { resolveDoubt } from './resolve.ts'
+import { type InDoubt, resolveDoubt } from './resolve.ts'
 import { isV3, type RunOptions, rejected, runCommand } from './run.ts'
 import { isOurTrouble } from './settle.ts'
 import { type Findable, makeFindable } from './verify.ts'
@@ -34,7 +35,8 @@ export interface Execution {
 
 /**
  * Carries a command out to its end. A write in doubt, now or since an earlier process, is looked up or repeated where the
- * command says how (`resolveDoubt`); otherwise it ends as `unknown`. Never rejects.
+ * command says how (`resolveDoubt`); otherwise it ends as `unknown`. Rejects only by a fault of ours,
+ * with the foreign error.
  */
 export async function execute(
   command: Command,
@@ -64,23 +66,28 @@ export async function execute(
       sentAt = settings.now()
       return entry?.claim()
     }
-    const run = (): Promise<Outcome> =>
+    const run = (inDoubt: boolean): Promise<Outcome> =>
       runCommand(asked, found, {
         ...settings,
         ...(entry === undefined && findable === undefined ? {} : { beforeSend }),
-        ...(idempotencyKey === undefined ? {} : { idempotencyKey }),
+        ...(idempotencyKey === undefined ? {} : { idempotencyKey, inDoubt }),
       })
-    const outcome = begun?.outcome ?? (await run())
+    const runAgain = (): Promise<Outcome> => {
+      entry?.leaveOpen()
+      return run(true)
+    }
+    const outcome = begun?.outcome ?? (await run(false))
     if (outcome.kind !== 'unknown' || asked.action !== 'call') return { outcome, portal }
     // The lane has repeated it as often as it may, unless it was begun elsewhere or this process is ending.
     const isOpen = (): boolean => begun !== undefined || (entry !== undefined && settings.signal.aborted)
     const resolved = await resolve(
       asked,
-      { sentAt, outcome },
-      { found, findable, entry, keyed: idempotencyKey !== undefined && isOpen(), run, settings },
+      { sentAt, outcome, repeats: begun?.repeats ?? 0 },
+      { found, findable, entry, keyed: idempotencyKey !== undefined && isOpen(), run: runAgain, settings },
     )
     return { outcome: resolved, portal }
   } catch (error) {
+    if (error instanceof FaultError) throw error.cause
     const failed = rejected(error)
     // What was begun is not "failed" because it can no more be looked up.
     const outcome = begun === undefined || isOurTrouble(failed) ? failed : begun.outcome
@@ -90,7 +97,7 @@ export async function execute(
 
 async function resolve(
   command: CallCommand,
-  doubt: { readonly sentAt: number; readonly outcome: Outcome },
+  doubt: InDoubt,
   how: {
     readonly found: Portal
     readonly findable: Findable | undefined
@@ -112,8 +119,10 @@ async function resolve(
     ...(entry === undefined || settings.park === undefined ? {} : { park: settings.park }),
   })
   if (outcome === 'aside') return outcome
-  // Handed back in the middle: whoever gets it must see that it was begun.
-  if (outcome.kind === 'failed' && outcome.attempts === 0) entry?.leaveOpen()
+  if (outcome.kind !== 'failed' || outcome.attempts > 0) return outcome
+  // Handed back in the middle: whoever gets it must see that it was begun. Where the ledger does not say so, it stays here.
+  if (entry === undefined) return doubt.outcome
+  entry.leaveOpen()
   return outcome
 }
 

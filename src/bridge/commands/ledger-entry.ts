@@ -1,11 +1,21 @@
 import { CommandError } from '../../model/errors.ts'
 import type { Failure, Outcome } from '../../model/outcome.ts'
-import { decodeKept, type KeptReply, type Ledger, LOOK, NOT_KEPT, REUSED } from './ledger.ts'
+import {
+  decodeKept,
+  type KeptReply,
+  type Ledger,
+  type LedgerRecord,
+  LOOK,
+  NOT_KEPT,
+  REUSED,
+} from './ledger.ts'
 
 /** A write that was begun before and whose end nobody has seen. */
 export interface Begun {
   /** When it may have left last, by the ledger's clock: milliseconds since 1970. */
   readonly since: number
+  /** How often it was sent again since the first time. */
+  readonly repeats: number
   /** What to answer with when nothing can be found out. */
   readonly outcome: Outcome
 }
@@ -25,34 +35,54 @@ export interface Recalled {
  * | state | means |
  * | --- | --- |
  * | unseen | this process has written nothing; there may be no page |
+ * | failed | the page tells of an earlier command of the same id, which surely was not carried out: this one is new |
+ * | foreign | the page is that of another command under the same id |
  * | doubt | it was begun, here or elsewhere, and nobody has seen its end |
  * | ours | this process has begun it; others leave it alone for the quiet period, counted from the last claim |
  * | lost | it was ours for longer than that, and another process has taken it over |
  *
- * Whoever ends it first decides how it ended: all others answer with that.
+ * Whoever ends it first decides how it ended: all others answer with that. What failed is kept as well, for a delivery
+ * whose acknowledgement got lost; a command that comes later, under the same id, takes the page over.
  */
 export class LedgerEntry {
   readonly key: string
   readonly hash: string
   readonly #ledger: Ledger
-  #state: 'unseen' | 'doubt' | 'ours' | 'lost' = 'unseen'
+  readonly #cameBefore: (endedAt: number) => boolean
+  #state: 'unseen' | 'failed' | 'foreign' | 'doubt' | 'ours' | 'lost' = 'unseen'
   /** The moment under which it is begun, as the ledger has it. */
   #since = 0
   /** Time since the claim, on clocks of this machine. */
   #ageMs: () => number = () => Infinity
   #claiming: Promise<void> | undefined
 
-  constructor(ledger: Ledger, key: string, hash: string) {
+  /**
+   * `cameBefore` says of the moment at which a command of the same id and content has failed, whether that may have been
+   * this very one; without it, it was another.
+   */
+  constructor(
+    ledger: Ledger,
+    key: string,
+    hash: string,
+    cameBefore: (endedAt: number) => boolean = () => false,
+  ) {
     this.#ledger = ledger
     this.key = key
     this.hash = hash
+    this.#cameBefore = cameBefore
   }
 
   /** What the ledger knows already; `undefined` for a new command. */
-  async recall(): Promise<Recalled | undefined> {
+  recall(): Promise<Recalled | undefined> {
+    return this.#look(this.#cameBefore)
+  }
+
+  async #look(cameBefore: (endedAt: number) => boolean): Promise<Recalled | undefined> {
     const record = await this.#ledger.find(this.key)
     if (record === undefined) return undefined
+    if (record.state === 'failed') return this.#failedBefore(record, cameBefore)
     if (record.requestHash !== this.hash) {
+      this.#state = 'foreign'
       return { outcome: { kind: 'failed', status: 422, attempts: 0, failure: REUSED } }
     }
     const reply = decodeKept(record.reply)
@@ -62,7 +92,16 @@ export class LedgerEntry {
     if (record.state === 'done') return { outcome }
     this.#state = 'doubt'
     this.#since = record.startedAt
-    return { begun: { since: record.startedAt, outcome } }
+    return { begun: { since: record.startedAt, repeats: record.repeats, outcome } }
+  }
+
+  #failedBefore(record: LedgerRecord, cameBefore: (endedAt: number) => boolean): Recalled | undefined {
+    const { requestHash, startedAt, finishedAt = startedAt } = record
+    const reply = decodeKept(record.reply)
+    if (reply !== undefined && requestHash === this.hash && cameBefore(finishedAt)) return { reply }
+    this.#state = 'failed'
+    this.#since = startedAt
+    return undefined
   }
 
   /**
@@ -104,10 +143,11 @@ export class LedgerEntry {
   async #begin(): Promise<number | undefined> {
     if (this.#state === 'lost') return undefined
     if (this.#state === 'unseen') return this.#ledger.started(this.key, this.hash)
-    return this.#ledger.again(this.key, this.#since)
+    if (this.#state === 'failed') return this.#ledger.anew(this.key, this.hash, this.#since)
+    return this.#ledger.again(this.key, this.#since, this.#state === 'doubt')
   }
 
-  /** It is handed back while in doubt: its page stays as it is. */
+  /** It is in doubt: handed back, its page stays as it is; sent again, that counts as a repetition. */
   leaveOpen(): void {
     if (this.#state === 'ours') this.#state = 'doubt'
   }
@@ -117,18 +157,27 @@ export class LedgerEntry {
    * the one of another process that has ended it before. Rejects with `BEGUN_ELSEWHERE` while another one is at it.
    */
   async end(reply: KeptReply, ran: boolean): Promise<KeptReply> {
-    if (this.#state === 'unseen') return reply
+    if (this.#state === 'foreign') return reply
+    const isUnseen = this.#state === 'unseen' || this.#state === 'failed'
+    if (isUnseen && ran) return reply
+    if (isUnseen) await this.#takeUnlessBegun()
     if (this.#state === 'ours' && this.#ageMs() < this.#ledger.quietMs * SURE) {
-      await (ran ? this.#ledger.done(this.key, this.hash, reply) : this.withdraw())
+      await this.#ledger.done(this.key, this.hash, reply, ran)
       return reply
     }
-    if (this.#state !== 'lost') {
-      if (ran && (await this.#ledger.conclude(this.key, this.#since, reply))) return reply
-      if (!ran) await this.withdraw()
-    }
-    const known = await this.recall()
+    const mayEnd = this.#state === 'ours' || (this.#state === 'doubt' && ran)
+    if (mayEnd && (await this.#ledger.conclude(this.key, this.#since, reply, ran))) return reply
+    const known = await this.#look(() => true)
     if (known?.begun !== undefined) throw begunElsewhere()
     return known?.reply ?? reply
+  }
+
+  async #takeUnlessBegun(): Promise<void> {
+    try {
+      await this.#take()
+    } catch (error) {
+      if (!(error instanceof CommandError)) throw error
+    }
   }
 
   /** It was begun by us and surely did not run: if it comes again, it is new. */

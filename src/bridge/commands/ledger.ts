@@ -1,4 +1,4 @@
-import { createHash } from 'node:crypto'
+import { createHash, randomBytes } from 'node:crypto'
 import type { Address, HeaderValue, Message } from '../../brokers/broker.ts'
 import type { Failure } from '../../model/outcome.ts'
 import { gather } from '../../util/gather.ts'
@@ -6,10 +6,16 @@ import type { StartStopwatch } from '../../util/stopwatch.ts'
 
 /** What the store remembers of a write command. */
 export interface LedgerRecord {
-  readonly state: 'started' | 'done'
+  /** `failed`: it ended, and surely was not carried out. */
+  readonly state: 'started' | 'done' | 'failed'
   readonly requestHash: string
   /** When it was begun, or last begun again: milliseconds since 1970. */
   readonly startedAt: number
+  /** How often it was sent again while in doubt. */
+  readonly repeats: number
+  /** The word under which it was begun last. */
+  readonly claim?: string
+  readonly finishedAt?: number
   /** The reply as text; absent for `started`, and when it was too long to keep. */
   readonly reply?: string
 }
@@ -18,9 +24,7 @@ export interface LedgerRecord {
 export interface LedgerStore {
   find(keys: readonly string[]): Promise<ReadonlyMap<string, LedgerRecord>>
   /** Gives the keys that were new; what stands there already stays as it is. */
-  started(
-    rows: readonly { readonly key: string; readonly requestHash: string; readonly startedAt: number }[],
-  ): Promise<ReadonlySet<string>>
+  started(rows: readonly BegunRow[]): Promise<ReadonlySet<string>>
   done(
     rows: readonly {
       readonly key: string
@@ -28,18 +32,33 @@ export interface LedgerStore {
       readonly startedAt: number
       readonly finishedAt: number
       readonly reply: string
+      readonly ran: boolean
     }[],
   ): Promise<void>
   /** Those that are `started` since that moment still. */
   forget(rows: readonly { readonly key: string; readonly since: number }[]): Promise<void>
   /** It is begun once more, when it is `started` since that moment still; false otherwise. */
-  again(key: string, since: number, startedAt: number): Promise<boolean>
+  again(
+    key: string,
+    since: number,
+    claim: Pick<BegunRow, 'startedAt' | 'claim'> & { readonly isRepeat: boolean },
+  ): Promise<boolean>
+  /** It is begun as if it were new, when it was begun at that moment and is `failed` still; false otherwise. */
+  anew(since: number, row: BegunRow): Promise<boolean>
   /** It has ended, when it is `started` since that moment still; false otherwise. */
   conclude(
     key: string,
     since: number,
-    end: { readonly finishedAt: number; readonly reply: string },
+    end: { readonly finishedAt: number; readonly reply: string; readonly ran: boolean },
   ): Promise<boolean>
+}
+
+interface BegunRow {
+  readonly key: string
+  readonly requestHash: string
+  readonly startedAt: number
+  /** By which whoever begins it knows its own page again. */
+  readonly claim: string
 }
 
 /**
@@ -58,11 +77,14 @@ export interface Ledger {
   find(key: string): Promise<LedgerRecord | undefined>
   /** Gives the moment under which it is begun now, or `undefined` when it was begun before: somebody else may be at it. */
   started(key: string, requestHash: string): Promise<number | undefined>
-  /** A write in doubt, begun at `since`, is sent once more; gives what `started` gives. */
-  again(key: string, since: number): Promise<number | undefined>
-  done(key: string, requestHash: string, reply: KeptReply): Promise<void>
+  /** As `started`, for one that was begun at `since` and has failed. */
+  anew(key: string, requestHash: string, since: number): Promise<number | undefined>
+  /** One that was begun at `since` is claimed once more; `isRepeat`: because it is sent again. Gives what `started` gives. */
+  again(key: string, since: number, isRepeat: boolean): Promise<number | undefined>
+  /** `ran: false`: it surely was not carried out. */
+  done(key: string, requestHash: string, reply: KeptReply, ran: boolean): Promise<void>
   /** As `done`, for one that was begun at `since`; false when somebody else has begun it again or ended it. */
-  conclude(key: string, since: number, reply: KeptReply): Promise<boolean>
+  conclude(key: string, since: number, reply: KeptReply, ran: boolean): Promise<boolean>
   /** The command surely did not run: if it comes again, it is new. Without effect unless it is begun since that moment. */
   forget(key: string, since: number): Promise<void>
 }
@@ -78,6 +100,7 @@ export function createLedger(
   settings: Pick<Ledger, 'now' | 'quietMs' | 'shared' | 'startStopwatch'>,
 ): Ledger {
   const { now } = settings
+  const unanswered = new Unanswered()
   const find = gather(async (keys: readonly string[]) => {
     const found = await store.find(keys)
     return keys.map((key) => found.get(key))
@@ -96,21 +119,78 @@ export function createLedger(
   })
   return {
     ...settings,
-    find,
-    async again(key, since) {
+    async find(key) {
+      const record = await find(key)
+      if (record?.state !== 'started' || !unanswered.take(record.claim, 'first')) return record
+      await unanswered.watch(record.claim, 'first', () => forget({ key, since: record.startedAt }))
+      return undefined
+    },
+    started: (key, requestHash) => {
+      const claim = newClaim()
+      return unanswered.watch(claim, 'first', () => started({ key, requestHash, startedAt: now(), claim }))
+    },
+    anew: (key, requestHash, since) => {
+      const row = { key, requestHash, startedAt: Math.max(now(), since + 1), claim: newClaim() }
+      return unanswered.watch(row.claim, 'first', async () =>
+        (await store.anew(since, row)) ? row.startedAt : undefined,
+      )
+    },
+    async again(key, since, isRepeat) {
       // Never the same moment as before, by which two that look at once would both be the first.
-      const at = Math.max(now(), since + 1)
-      return (await store.again(key, since, at)) ? at : undefined
+      const startedAt = Math.max(now(), since + 1)
+      const claim = newClaim()
+      const isOurs = await unanswered.watch(claim, 'again', () =>
+        store.again(key, since, { startedAt, claim, isRepeat }),
+      )
+      if (isOurs) return startedAt
+      const record = await find(key)
+      return record?.state === 'started' && unanswered.take(record.claim, 'again')
+        ? record.startedAt
+        : undefined
     },
-    started: (key, requestHash) => started({ key, requestHash, startedAt: now() }),
-    done: (key, requestHash, reply) => {
+    done: (key, requestHash, reply, ran) => {
       const at = now()
-      return done({ key, requestHash, startedAt: at, finishedAt: at, reply: encodeKept(reply) })
+      return done({ key, requestHash, startedAt: at, finishedAt: at, reply: encodeKept(reply), ran })
     },
-    conclude: (key, since, reply) =>
-      store.conclude(key, since, { finishedAt: now(), reply: encodeKept(reply) }),
+    conclude: (key, since, reply, ran) =>
+      store.conclude(key, since, { finishedAt: now(), reply: encodeKept(reply), ran }),
     forget: (key, since) => forget({ key, since }),
   }
+}
+
+/**
+ * Claims that the store was asked for and did not answer. It may have written them all the same; nothing was sent on them,
+ * so a page with such a word on it is our own.
+ */
+class Unanswered {
+  readonly #claims = new Map<string, Turn>()
+
+  /** Remembers the claim when the store fails to answer. */
+  async watch<T>(claim: string, turn: Turn, ask: () => Promise<T>): Promise<T> {
+    try {
+      return await ask()
+    } catch (error) {
+      const [oldest] = this.#claims.keys()
+      if (this.#claims.size >= MOST_UNANSWERED && oldest !== undefined) this.#claims.delete(oldest)
+      this.#claims.set(claim, turn)
+      throw error
+    }
+  }
+
+  /** True for such a claim, once: it belongs to whoever asks first. */
+  take(claim: string | undefined, turn: Turn): claim is string {
+    if (claim === undefined || this.#claims.get(claim) !== turn) return false
+    return this.#claims.delete(claim)
+  }
+}
+
+/** `first`: the command has surely not left. `again`: it may have left before. */
+type Turn = 'first' | 'again'
+
+const MOST_UNANSWERED = 10_000
+
+function newClaim(): string {
+  return randomBytes(12).toString('base64url')
 }
 
 /** Two commands under one id. */

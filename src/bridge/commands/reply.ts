@@ -3,6 +3,7 @@ import type { Address, Broker, Delivery, Message } from '../../brokers/broker.ts
 import { BridgeError } from '../../model/errors.ts'
 import type { Failure } from '../../model/outcome.ts'
 import { type DeathNote, markDead } from '../dead/headers.ts'
+import { originalMessage } from './aside.ts'
 import { type KeptReply, requestHash } from './ledger.ts'
 import { replyTrouble } from './settle.ts'
 
@@ -67,7 +68,8 @@ export interface DeadCommand {
 export function keepDead(road: ReplyRoad, delivery: Delivery, dead: DeadCommand): Promise<boolean> {
   const { failure, ...known } = dead
   const { code: reason = 'UNKNOWN', description, hint } = failure ?? {}
-  return toDead(road, delivery.message, { ...known, kind: 'command', reason, description, hint }, delivery)
+  const message = originalMessage(delivery.message)
+  return toDead(road, message, { ...known, kind: 'command', reason, description, hint }, delivery)
 }
 
 const UNROUTABLE = {

@@ -6,12 +6,15 @@ import { isJsonObject } from '../../model/json.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Portal } from '../portals.ts'
 import { rejected, runCommand } from './run.ts'
+import { isOurTrouble } from './settle.ts'
 import type { Lookup } from './verify.ts'
 
 /** What is known of a write whose end nobody has seen. */
 export interface InDoubt {
   /** When it may have left last, by the ledger's clock: milliseconds since 1970. */
   readonly sentAt: number
+  /** How often it was sent again already, by whichever process. */
+  readonly repeats: number
   /** The outcome to answer with when nothing can be found out. */
   readonly outcome: Outcome
 }
@@ -43,14 +46,15 @@ const MOST_REPEATS = 3
 
 /**
  * Finds out how a write ended, or ends it. After the quiet period it is looked up: found, it is `done`, with the result
- * that its method would have given; not found, it is sent again. A write that the portal knows by its key is sent again
- * at once. What cannot be looked up stays `unknown`. Never rejects; `ABORTED` when the wait was ended, `aside` when the
- * command will come again after it.
+ * that its method would have given; not found, it is sent again, unless that was done three times before. A write that the
+ * portal knows by its key is sent again without looking. What cannot be looked up stays `unknown`. Ends as `failed` without
+ * an attempt (`ABORTED`, or the ledger is away) when it has to be handed back, as `aside` when it will come again by itself.
  */
 export async function resolveDoubt(doubt: InDoubt, how: Resolving): Promise<Outcome | 'aside'> {
   let { sentAt, outcome } = doubt
-  for (let round = 0; round < MOST_REPEATS && outcome.kind === 'unknown'; round++) {
-    if (how.lookup === undefined && !how.keyed) return outcome
+  for (let { repeats } = doubt; outcome.kind === 'unknown'; repeats++) {
+    const isLast = repeats >= MOST_REPEATS
+    if (how.lookup === undefined && (!how.keyed || isLast)) return outcome
     // Never longer than the period, whatever became of the clock meanwhile.
     const waitMs = Math.min(how.quietMs, sentAt + how.quietMs - how.now())
     try {
@@ -66,23 +70,27 @@ export async function resolveDoubt(doubt: InDoubt, how: Resolving): Promise<Outc
       portal: how.portal.domain,
       found: found?.kind ?? 'keyed',
     })
-    if (found?.kind === 'row') return found.outcome
-    if (found?.kind === 'unsure') return outcome
+    if (found?.outcome !== undefined) return found.outcome
+    if (found?.kind === 'unsure' || isLast) return outcome
     sentAt = how.now()
     outcome = await how.run()
     // The repetition did not even leave: the first one is still in doubt.
     if (outcome.kind === 'failed' && outcome.attempts === 0)
-      return isWithdrawn(outcome) ? outcome : doubt.outcome
+      return isWithdrawn(outcome) || isOurTrouble(outcome) ? outcome : doubt.outcome
   }
   return outcome
 }
 
-type Found = { readonly kind: 'row'; readonly outcome: Outcome } | { readonly kind: 'nothing' | 'unsure' }
+interface Found {
+  readonly kind: 'row' | 'nothing' | 'unsure' | 'withdrawn'
+  readonly outcome?: Outcome
+}
 
 async function lookUp({ method, params, resultOf }: Lookup, how: Resolving): Promise<Found> {
   const { portal, source, signal } = how
   const look: CallCommand = { action: 'call', method, params, meta: {}, priority: 'urgent' }
   const seen = await runCommand(look, portal, { source, signal })
+  if (isWithdrawn(seen)) return { kind: 'withdrawn', outcome: seen }
   if (seen.kind !== 'done' || seen.result?.action !== 'call') return { kind: 'unsure' }
   const { answer } = seen.result
   const [row] = rowsOf(answer.body.result).rows

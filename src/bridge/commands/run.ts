@@ -1,13 +1,14 @@
-import { submitBatch } from '../../client/client.ts'
 import type { CallSettled, LaneCall, Work } from '../../client/lane/work.ts'
 import { collectList } from '../../client/list/pages.ts'
 import type { CallOptions } from '../../model/call.ts'
-import type { BatchCommand, CallCommand, Command, ListCommand } from '../../model/command.ts'
-import { BridgeError, CommandError } from '../../model/errors.ts'
-import type { Json, JsonObject } from '../../model/json.ts'
+import type { CallCommand, Command, ListCommand } from '../../model/command.ts'
+import { BridgeError, CommandError, FaultError } from '../../model/errors.ts'
 import { isOnlyV3, isReadMethod } from '../../model/methods.ts'
-import type { BatchChunk, Failure, Outcome, OutcomeKind } from '../../model/outcome.ts'
+import type { Failure, Outcome, OutcomeKind } from '../../model/outcome.ts'
 import type { Portal } from '../portals.ts'
+import { failureOf, statusOf } from './failure.ts'
+import { runBatch } from './run-batch.ts'
+import { mayHaveRun } from './settle.ts'
 
 /** How commands of one queue are run. */
 export interface RunOptions {
@@ -19,6 +20,8 @@ export interface RunOptions {
   readonly beforeSend?: Work['beforeSend']
   /** By which REST v3 tells a repetition of this command. */
   readonly idempotencyKey?: string
+  /** It was sent before, and may have run; see `LaneCall.inDoubt`. */
+  readonly inDoubt?: boolean
   /** The older programs count rows and keep the order of pages. */
   readonly countLists?: boolean
   /** Characters that all rows of one `list` may have; 100 Mi unless set. */
@@ -33,8 +36,9 @@ export function isReadCommand(command: Command): boolean {
 }
 
 /**
- * Carries a command out and says how it ended. Never rejects. A command that was withdrawn before it was sent ends
- * with the code `ABORTED` or `CLIENT_CLOSED`; it is for the caller to hand it back.
+ * Carries a command out and says how it ended. A command that was withdrawn before it was sent ends with the code
+ * `ABORTED` or `CLIENT_CLOSED`; it is for the caller to hand it back. Rejects only when `beforeSend` has a fault, with a
+ * `FaultError`, for a command of which nothing was sent.
  */
 export async function runCommand(command: Command, portal: Portal, options: RunOptions): Promise<Outcome> {
   const travel: CallOptions = {
@@ -54,6 +58,7 @@ export async function runCommand(command: Command, portal: Portal, options: RunO
         return await runBatch(command, portal, travel, options)
     }
   } catch (error) {
+    if (error instanceof FaultError) throw error
     return rejected(error)
   }
 }
@@ -66,7 +71,7 @@ export function rejected(error: unknown): Outcome {
 
 /** What is left to say when the reply is larger than the queue or the settings allow. */
 export function tooLargeToReply(command: Command | undefined, outcome: Outcome): Outcome {
-  const changed = outcome.kind !== 'failed' && command !== undefined && !isReadCommand(command)
+  const changed = mayHaveRun(outcome) && command !== undefined && !isReadCommand(command)
   return {
     kind: changed ? 'unknown' : 'failed',
     status: 413,
@@ -109,10 +114,7 @@ function foreign(error: unknown): BridgeError {
       hint: 'Allow more time, or ask for less at once.',
     })
   }
-  return new BridgeError('INTERNAL_ERROR', 'The bridge failed on this command; this is a fault of ours', {
-    hint: 'Report it with the log line of this command.',
-    cause: error,
-  })
+  return new FaultError(error)
 }
 
 async function runCall(
@@ -138,6 +140,7 @@ async function runCall(
   const { answer, error } = settled[0] as CallSettled
   const result = answer === undefined ? {} : { result: { action: 'call' as const, answer } }
   if (error === undefined) return { kind: 'done', status: 200, attempts: answer?.attempts ?? 1, ...result }
+  if (error instanceof FaultError) throw error
   return {
     kind: kindOf(error, isReadMethod(method)),
     status: statusOf(error, 504),
@@ -152,8 +155,11 @@ export function isV3({ api, method }: CallCommand): boolean {
   return api === 'v3' || isOnlyV3(method)
 }
 
-function keyOf({ method }: CallCommand, { idempotencyKey }: RunOptions): Pick<LaneCall, 'idempotencyKey'> {
-  return idempotencyKey === undefined || isReadMethod(method) ? {} : { idempotencyKey }
+function keyOf(
+  { method }: CallCommand,
+  { idempotencyKey, inDoubt = false }: RunOptions,
+): Pick<LaneCall, 'idempotencyKey' | 'inDoubt'> {
+  return idempotencyKey === undefined || isReadMethod(method) ? {} : { idempotencyKey, inDoubt }
 }
 
 async function runList(
@@ -194,94 +200,6 @@ async function runList(
   return { kind: 'failed', status, result, failure, attempts: requests }
 }
 
-async function runBatch(
-  command: BatchCommand,
-  portal: Portal,
-  travel: CallOptions,
-  options: RunOptions,
-): Promise<Outcome> {
-  const ended = await submitBatch(portal.lane, command.entries, {
-    ...travel,
-    halt: command.halt,
-    ...(options.signal === undefined ? {} : { untilSent: options.signal }),
-    ...(options.beforeSend === undefined ? {} : { beforeSend: options.beforeSend }),
-  })
-  const chunks: BatchChunk[] = []
-  for (let from = 0; from < ended.length; from += 50) chunks.push(chunkOf(ended.slice(from, from + 50)))
-  const result = { action: 'batch' as const, chunks }
-  const attempts = Math.max(0, ...ended.map(({ settled }) => settled.answer?.attempts ?? 0))
-  const methods = new Map(command.entries.map(({ name, method }) => [name, method]))
-  const unsure = ended.find(
-    ({ name, settled }) => settled.error?.mayHaveRun === true && !isReadMethod(methods.get(name) ?? ''),
-  )
-  const answered = ended.some(({ settled }) => settled.answer !== undefined)
-  const error = unsure?.settled.error ?? (answered ? undefined : ended[0]?.settled.error)
-  const unsent = ended.filter(({ settled }) => UNSENT.has(settled.error?.code ?? ''))
-  if (error === undefined && unsent.length > 0) {
-    return { kind: 'failed', status: 504, result, failure: incomplete(unsent.length, ended.length), attempts }
-  }
-  if (error === undefined) return { kind: 'done', status: 200, result, attempts }
-  const kind = unsure === undefined ? 'failed' : 'unknown'
-  return { kind, status: statusOf(error, 504), result, failure: failureOf(error), attempts }
-}
-
-/** Codes of commands of a batch that were never sent, although others before them were. */
-const UNSENT = new Set(['ABORTED', 'CLIENT_CLOSED', 'DEADLINE_EXCEEDED', 'PORTAL_UNREACHABLE'])
-
-function incomplete(unsent: number, all: number): Failure {
-  return {
-    code: 'BATCH_INCOMPLETE',
-    description: `${unsent} of ${all} commands were not sent; the others were`,
-    retryable: false,
-    hint: 'Send those again that have an error of their own; the others are done.',
-  }
-}
-
-function chunkOf(ended: readonly { readonly name: string; readonly settled: CallSettled }[]): BatchChunk {
-  const result: Record<string, Json> = {}
-  const result_error: Record<string, Json> = {}
-  const result_total: Record<string, Json> = {}
-  const result_next: Record<string, Json> = {}
-  const result_time: Record<string, Json> = {}
-  for (const { name, settled } of ended) {
-    const { answer, error } = settled
-    if (error?.code === 'BATCH_HALTED') continue
-    if (error !== undefined) {
-      result_error[name] = answer?.body ?? { error: error.code, error_description: error.message }
-      continue
-    }
-    const body = answer?.body as JsonObject
-    result[name] = body.result as Json
-    if (body.total !== undefined) result_total[name] = body.total
-    if (body.next !== undefined) result_next[name] = body.next
-    if (body.time !== undefined) result_time[name] = body.time
-  }
-  const time = ended.find(({ settled }) => settled.answer?.requestTime !== undefined)?.settled.answer
-    ?.requestTime
-  const maps = { result, result_error, result_total, result_next, result_time }
-  return {
-    status: 200,
-    names: ended.map(({ name }) => name),
-    body: { result: maps, ...(time === undefined ? {} : { time }) },
-  }
-}
-
 function kindOf(error: BridgeError, read: boolean): OutcomeKind {
   return error.mayHaveRun && !read ? 'unknown' : 'failed'
-}
-
-function statusOf(error: BridgeError, fallback: number): number {
-  const status = (error as { status?: unknown }).status
-  return typeof status === 'number' && status >= 400 ? status : fallback
-}
-
-/** `harmless`: repeating the command changes nothing, so even an answer that got lost is no reason not to. */
-function failureOf(error: BridgeError, harmless = false): Failure {
-  const description = (error as { description?: unknown }).description
-  return {
-    code: error.code,
-    description: typeof description === 'string' && description !== '' ? description : error.message,
-    retryable: error.retryable || (harmless && error.mayHaveRun),
-    ...(error.hint === undefined ? {} : { hint: error.hint }),
-  }
 }

@@ -21,7 +21,7 @@ export type Settlement =
  * | could not be parsed | reply-and-keep |
  * | withdrawn unsent: we shut down | requeue |
  * | withdrawn unsent: the store is away, or another process has begun it | held, and tried again after a pause |
- * | the program itself failed | kept among the dead letters with the stack in the log, no reply |
+ * | the program itself failed on it, unsent | kept among the dead letters with the stack in the log, no reply |
  */
 export function settlement(
   outcome: Outcome,
@@ -34,6 +34,11 @@ export function settlement(
     return 'requeue'
   const kept = { done: false, failed: keep.keepFailed, unknown: keep.keepUnknown }[outcome.kind]
   return kept === true ? 'reply-and-keep' : 'reply'
+}
+
+/** True when the portal has carried it out, wholly or in part, or may have: it must not run again under the same id. */
+export function mayHaveRun({ kind, inPart }: Outcome): boolean {
+  return kind !== 'failed' || inPart === true
 }
 
 const WITHDRAWN = new Set(['ABORTED', 'CLIENT_CLOSED', 'BROKER_CLOSED'])

@@ -7,7 +7,7 @@ import { type ExecuteSettings, execute } from '../commands/execute.ts'
 import { type Ledger, requestHash } from '../commands/ledger.ts'
 import { LedgerEntry } from '../commands/ledger-entry.ts'
 import { isReadCommand, rejected, tooLargeToReply } from '../commands/run.ts'
-import { isOurTrouble, settlement } from '../commands/settle.ts'
+import { isOurTrouble, mayHaveRun, settlement } from '../commands/settle.ts'
 import type { Contract } from '../contracts/contract.ts'
 import type { Portal } from '../portals.ts'
 import { type CallbackRules, parseCallback } from './callback.ts'
@@ -67,7 +67,7 @@ export async function carryOut(row: OutboxRow, settings: CarrySettings): Promise
 
   const conclude = async (outcome: Outcome, entry: LedgerEntry | undefined): Promise<Carried> => {
     const reply = { address: NOWHERE, message: encode(outcome) }
-    const counts = (await entry?.end(reply, outcome.kind !== 'failed')) ?? reply
+    const counts = (await entry?.end(reply, mayHaveRun(outcome))) ?? reply
     return counts === reply ? ended(outcome) : ended(outcomeOf(counts.message), counts.message)
   }
 
@@ -77,9 +77,11 @@ export async function carryOut(row: OutboxRow, settings: CarrySettings): Promise
     stepsOf(row)
     parseCallback(row.callback, settings.rules)
     command = settings.contract.parse(message)
+    // One that was taken before may have ended then, and only its row does not say so.
+    const isTakenAgain = (): boolean => row.attempts > 1
     const entry = isReadCommand(command)
       ? undefined
-      : new LedgerEntry(settings.ledger, `outbox ${identityOf(row)}`, requestHash(message))
+      : new LedgerEntry(settings.ledger, `outbox ${identityOf(row)}`, requestHash(message), isTakenAgain)
     const known = await entry?.recall()
     if (known?.reply !== undefined) return ended(outcomeOf(known.reply.message), known.reply.message)
     if (known?.outcome !== undefined) return ended(known.outcome)

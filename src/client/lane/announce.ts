@@ -1,10 +1,10 @@
-import { BridgeError, StoreError } from '../../model/errors.ts'
+import { BridgeError, FaultError } from '../../model/errors.ts'
 import type { LaneRequest } from './exchange.ts'
 import type { Waiting } from './waiting.ts'
 
 /**
  * The last word before a request leaves: runs the hooks of its work until none of them has anything to do. What you get is
- * the work that must not leave, with the reason. A token that has to be renewed is renewed first, for that may take longer
+ * the work that must not leave, with the reason; a hook that fails with an error of nobody's making is a `FaultError`. A token that has to be renewed is renewed first, for that may take longer
  * than what the hooks say holds; rejects with the `AuthError` when nobody may call in that name.
  */
 export async function announce(request: LaneRequest): Promise<ReadonlyMap<Waiting, BridgeError>> {
@@ -14,13 +14,15 @@ export async function announce(request: LaneRequest): Promise<ReadonlyMap<Waitin
     const hooks: Promise<void>[] = []
     for (const item of request.items) {
       if (refused.has(item)) continue
-      const running = item.work.beforeSend?.()
-      if (running === undefined) continue
       const refuse = (error: unknown): void => {
-        const known = error instanceof BridgeError
-        refused.set(item, known ? error : new StoreError('STORE_FAILED', String(error), { cause: error }))
+        refused.set(item, error instanceof BridgeError ? error : new FaultError(error))
       }
-      hooks.push(running.catch(refuse))
+      try {
+        const running = item.work.beforeSend?.()
+        if (running !== undefined) hooks.push(running.catch(refuse))
+      } catch (error) {
+        refuse(error)
+      }
     }
     if (hooks.length === 0) return refused
     await Promise.all(hooks)

@@ -1,8 +1,8 @@
 import type { Credential } from '../../model/credential.ts'
-import { type BridgeError, TransportError } from '../../model/errors.ts'
+import { AuthError, type BridgeError, RestError, TransportError } from '../../model/errors.ts'
 import type { RequestLimit } from '../../model/limits.ts'
 import { isMethodName, isReadMethod } from '../../model/methods.ts'
-import { answerTime } from '../decode.ts'
+import { answerTime, isSuspension } from '../decode.ts'
 import { createBreaker } from './breaker.ts'
 import { type Decision, decide } from './decide.ts'
 import { buildRequest, type LaneRequest, type RequestCall, type Verdict } from './exchange.ts'
@@ -332,6 +332,7 @@ export class LaneCore {
         item.readyAt = now + Math.min(30_000, 500 * 2 ** (item.attempts[index] as number))
         break
       case 'retry-keyed':
+        item.lost[index] = error
         item.readyAt = now + this.#options.quietMs
         break
       case 'retry-alone':
@@ -390,6 +391,10 @@ export class LaneCore {
     const attempts = (item.attempts[index] as number) + attempt
     item.attempts[index] = attempts
     const { body, raw, requestTime, status, error } = verdict
+    if (error !== undefined && endOf(item, index, error) !== error) {
+      this.#settleCall(item, index, { error: endOf(item, index, error) })
+      return
+    }
     const answer =
       body === undefined
         ? undefined
@@ -415,7 +420,7 @@ export class LaneCore {
   }
 
   #end(item: Waiting, error: BridgeError): void {
-    for (const index of item.pending) item.settled[index] = { error }
+    for (const index of item.pending) item.settled[index] = { error: endOf(item, index, error) }
     item.pending = []
     this.#finish(item)
   }
@@ -425,6 +430,12 @@ export class LaneCore {
     if (item.deadlineAt !== Number.POSITIVE_INFINITY) this.#deadlines--
     item.finish()
   }
+}
+
+/** An end that tells nothing of an earlier try, which may have run, leaves that open. */
+function endOf({ lost }: Waiting, index: number, error: BridgeError): BridgeError {
+  const isAnswer = error instanceof RestError && !(error instanceof AuthError) && !isSuspension(error)
+  return isAnswer ? error : (lost[index] ?? error)
 }
 
 function isKeyed({ api, idempotencyKey }: LaneCall): boolean {

@@ -31,6 +31,13 @@ export function unreachable(reason: BridgeError): BridgeError {
   })
 }
 
+/** Somebody has sent the call before us, and the answer reached nobody. */
+export function answerLost(): TransportError {
+  return new TransportError('ANSWER_LOST', 'The call was sent before, and no answer to it is known', {
+    sent: 'maybe',
+  })
+}
+
 /** Another process was told by the portal to stay away. */
 export function suspendedElsewhere(code: string): RestError {
   return new RestError(code, 'The portal has told another process of the bridge to stay away for now', 403)

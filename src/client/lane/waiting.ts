@@ -1,8 +1,10 @@
 import type { Priority } from '../../model/call.ts'
 import type { Credential } from '../../model/credential.ts'
+import type { BridgeError } from '../../model/errors.ts'
 import { isSoloMethod } from '../../model/methods.ts'
 import { activePoint, type TracePoint } from '../../util/tracing.ts'
 import { encodeQuery, holdsReference } from '../batch/encode.ts'
+import { answerLost } from './failures.ts'
 import type { CallSettled, Work } from './work.ts'
 
 /** Work in the lane: what the planner must know of it, counted once when it arrives. */
@@ -32,6 +34,8 @@ export interface Waiting {
   readonly bytes: number
   readonly attempts: number[]
   readonly settled: CallSettled[]
+  /** By call: how its last try ended that may have run, when it waits to be tried again all the same. */
+  readonly lost: (BridgeError | undefined)[]
   /** Where in a trace it came from. */
   readonly tracedAt: TracePoint | undefined
   readonly finish: () => void
@@ -80,6 +84,7 @@ export function createWaiting(
     ),
     attempts: calls.map(() => 0),
     settled,
+    lost: calls.map(({ inDoubt }) => (inDoubt === true ? answerLost() : undefined)),
     tracedAt: activePoint(),
     finish: () => done(settled),
   }

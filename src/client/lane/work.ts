@@ -14,6 +14,8 @@ export interface LaneCall extends Omit<Call, 'params'> {
    * ASCII characters; other versions take no notice of it.
    */
   readonly idempotencyKey?: string
+  /** An earlier try, of somebody else, may have run: unless the portal says how it ended, this call ends as if it had. */
+  readonly inDoubt?: boolean
   /** Keep the portal's JSON text in `answer.raw`. */
   readonly raw?: boolean
   /**

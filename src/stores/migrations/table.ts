@@ -1,5 +1,5 @@
 import { type Kysely, type RawBuilder, sql } from 'kysely'
-import { type ColumnKind, engineOf } from '../dialects/engine.ts'
+import { type ColumnKind, type Engine, engineOf } from '../dialects/engine.ts'
 
 /** A column: what it holds, and whether it may be empty. */
 export interface Column {
@@ -60,14 +60,7 @@ export async function makeTable(db: Kysely<unknown>, name: string, table: Table)
   const { adapter } = db.getExecutor()
   const engine = engineOf(db)
   const { columns, primaryKey, indexes = [] } = table
-  const lines = Object.entries(columns).map(([column, { kind, length = 0, nullable, otherwise }]) => {
-    const rest = kind === 'serial' ? '' : nullable ? ' null' : ' not null'
-    const type = sql`${sql.ref(column)} ${sql.raw(engine.columnType(kind, length) + rest)}`
-    if (otherwise === undefined) return type
-    return otherwise === NOW
-      ? sql`${type} default (${engine.now})`
-      : sql`${type} default ${sql.lit(otherwise)}`
-  })
+  const lines = Object.entries(columns).map(([column, what]) => columnLine(engine, column, what))
   if (primaryKey !== undefined) lines.push(sql`primary key (${refs(primaryKey)})`)
   // Indexes of their own cannot be taken back there either, nor asked whether they exist.
   const inside = !adapter.supportsTransactionalDdl
@@ -93,6 +86,37 @@ export async function makeTable(db: Kysely<unknown>, name: string, table: Table)
     const on = engine.partialIndexes ? refs(index.columns) : covered(index)
     await sql`create index ${sql.ref(index.name)} on ${sql.table(name)} (${on})${condition}`.execute(db)
   }
+}
+
+/**
+ * Gives a table one more column. Where statements like this one cannot be taken back, a column that is there already is
+ * left as it is, so that a migration that was cut short can be repeated.
+ */
+export async function addColumn(
+  db: Kysely<unknown>,
+  table: string,
+  name: string,
+  column: Column,
+): Promise<void> {
+  const isThere = (): Promise<boolean> =>
+    sql`select ${sql.ref(name)} from ${sql.table(table)} where 1 = 0`.execute(db).then(
+      () => true,
+      () => false,
+    )
+  if (!db.getExecutor().adapter.supportsTransactionalDdl && (await isThere())) return
+  // Without the word "column", which one of the engines does not know here.
+  await sql`alter table ${sql.table(table)} add ${columnLine(engineOf(db), name, column)}`.execute(db)
+}
+
+function columnLine(
+  engine: Engine,
+  name: string,
+  { kind, length = 0, nullable, otherwise }: Column,
+): RawBuilder<unknown> {
+  const rest = kind === 'serial' ? '' : nullable ? ' null' : ' not null'
+  const type = sql`${sql.ref(name)} ${sql.raw(engine.columnType(kind, length) + rest)}`
+  if (otherwise === undefined) return type
+  return otherwise === NOW ? sql`${type} default (${engine.now})` : sql`${type} default ${sql.lit(otherwise)}`
 }
 
 /** The columns of an index over all rows. */

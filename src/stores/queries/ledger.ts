@@ -1,5 +1,5 @@
 import { createHash } from 'node:crypto'
-import type { Kysely } from 'kysely'
+import type { ExpressionBuilder, Kysely, Selectable, UpdateObject } from 'kysely'
 import type { LedgerTable, StoreTables } from '../schema.ts'
 import { chunksOf, rowsAStatement } from './chunks.ts'
 import { insertNew } from './insert-new.ts'
@@ -8,11 +8,18 @@ import { insertNew } from './insert-new.ts'
 export interface LedgerEntry {
   /** Chosen by the caller from contract, queue and message id. */
   readonly key: string
-  /** `started`: a write may have left and nobody knows how it ended. `done`: it ended. */
-  readonly state: 'started' | 'done'
+  /**
+   * `started`: a write may have left and nobody knows how it ended. `done`: it ended. `failed`: it ended, and surely was not
+   * carried out.
+   */
+  readonly state: 'started' | 'done' | 'failed'
   /** Tells the same command from another one under the same key. */
   readonly requestHash: string
   readonly startedAt: number
+  /** How often it was sent again while in doubt. */
+  readonly repeats: number
+  /** The word under which it was begun last. */
+  readonly claim?: string
   readonly finishedAt?: number
   /** The reply as text; absent for `started`, and for a reply that was too long to keep. */
   readonly reply?: string
@@ -22,10 +29,14 @@ export interface StartedRow {
   readonly key: string
   readonly requestHash: string
   readonly startedAt: number
+  /** A word of whoever begins it, never the same twice; up to 24 characters. */
+  readonly claim: string
 }
 
-export interface DoneRow extends StartedRow {
+export interface DoneRow extends Omit<StartedRow, 'claim'> {
   readonly finishedAt: number
+  /** False: it surely was not carried out. */
+  readonly ran: boolean
   /** Kept up to 64 KB (in UTF-8); a longer one is forgotten and the entry says only that the command is done. */
   readonly reply: string
 }
@@ -70,25 +81,44 @@ export async function markStarted(
     started_at: row.startedAt,
     finished_at: null,
     reply: null,
+    claim: row.claim,
   }))
   const fresh = await insertNew(db, 'ledger', 'key', values)
   return new Set([...fresh].map((key) => given.get(key)!.key))
 }
 
-/** A command that was `started` at `since` is begun once more. False when somebody else has done so, or it has ended. */
-export async function markAgain(
+/**
+ * A command that was `started` at `since` is begun once more. `isRepeat`: it is in doubt, and is sent again. False when
+ * somebody else has begun it, or it has ended.
+ */
+export function markAgain(
   db: Kysely<StoreTables>,
   key: string,
-  { since, startedAt }: { readonly since: number; readonly startedAt: number },
+  since: number,
+  { startedAt, claim, isRepeat }: Pick<StartedRow, 'startedAt' | 'claim'> & { readonly isRepeat: boolean },
 ): Promise<boolean> {
-  const result = await db
-    .updateTable('ledger')
-    .set({ started_at: startedAt })
-    .where('key', '=', storedKey(key))
-    .where('state', '=', 'started')
-    .where('started_at', '=', since)
-    .executeTakeFirst()
-  return result.numUpdatedRows > 0n
+  return change(db, { key, state: 'started', since }, (set) => ({
+    started_at: startedAt,
+    claim,
+    ...(isRepeat ? { repeats: set('repeats', '+', 1) } : {}),
+  }))
+}
+
+/** A command that was begun at `since` and has `failed` is begun anew, as if it had never been seen. False as above. */
+export function markAnew(
+  db: Kysely<StoreTables>,
+  since: number,
+  { key, requestHash, startedAt, claim }: StartedRow,
+): Promise<boolean> {
+  return change(db, { key, state: 'failed', since }, () => ({
+    state: 'started',
+    request_hash: requestHash,
+    started_at: startedAt,
+    finished_at: null,
+    reply: null,
+    repeats: 0,
+    claim,
+  }))
 }
 
 /** Writes how commands ended, whether or not their start had been written. The same key twice in one list: the last counts. */
@@ -100,7 +130,7 @@ export async function markDone(db: Kysely<StoreTables>, rows: readonly DoneRow[]
       .values(
         some.map(([key, row]) => ({
           key,
-          state: 'done' as const,
+          state: stateOf(row),
           request_hash: row.requestHash,
           started_at: row.startedAt,
           finished_at: row.finishedAt,
@@ -119,17 +149,34 @@ export async function markDone(db: Kysely<StoreTables>, rows: readonly DoneRow[]
 }
 
 /** A command that was `started` at `since` has ended. False when somebody else has begun it again or ended it. */
-export async function markConcluded(
+export function markConcluded(
   db: Kysely<StoreTables>,
   key: string,
   since: number,
-  { finishedAt, reply }: Pick<DoneRow, 'finishedAt' | 'reply'>,
+  end: Pick<DoneRow, 'finishedAt' | 'reply' | 'ran'>,
+): Promise<boolean> {
+  return change(db, { key, state: 'started', since }, () => ({
+    state: stateOf(end),
+    finished_at: end.finishedAt,
+    reply: shortEnough(end.reply),
+  }))
+}
+
+/** Changes the page of a command that is in this state since this moment still; false when it is not. */
+async function change(
+  db: Kysely<StoreTables>,
+  {
+    key,
+    state,
+    since,
+  }: { readonly key: string; readonly state: LedgerTable['state']; readonly since: number },
+  to: (set: ExpressionBuilder<StoreTables, 'ledger'>) => UpdateObject<StoreTables, 'ledger'>,
 ): Promise<boolean> {
   const result = await db
     .updateTable('ledger')
-    .set({ state: 'done', finished_at: finishedAt, reply: shortEnough(reply) })
+    .set(to)
     .where('key', '=', storedKey(key))
-    .where('state', '=', 'started')
+    .where('state', '=', state)
     .where('started_at', '=', since)
     .executeTakeFirst()
   return result.numUpdatedRows > 0n
@@ -164,6 +211,10 @@ export async function pruneLedger(db: Kysely<StoreTables>, before: number): Prom
   return Number(result.numDeletedRows)
 }
 
+function stateOf({ ran }: Pick<DoneRow, 'ran'>): 'done' | 'failed' {
+  return ran ? 'done' : 'failed'
+}
+
 function shortEnough(reply: string): string | null {
   return Buffer.byteLength(reply) <= LONGEST_REPLY_BYTES ? reply : null
 }
@@ -182,12 +233,14 @@ function byKey([a]: readonly [string, unknown], [b]: readonly [string, unknown])
   return a < b ? -1 : a > b ? 1 : 0
 }
 
-function entryOf(row: LedgerTable, key: string): LedgerEntry {
+function entryOf(row: Selectable<LedgerTable>, key: string): LedgerEntry {
   return {
     key,
     state: row.state,
     requestHash: row.request_hash,
     startedAt: row.started_at,
+    repeats: row.repeats,
+    ...(row.claim === null ? {} : { claim: row.claim }),
     ...(row.finished_at === null ? {} : { finishedAt: row.finished_at }),
     ...(row.reply === null ? {} : { reply: row.reply }),
   }

@@ -1,26 +1,17 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import { expect, it, onTestFinished } from 'vitest'
-import { createLedger, type KeptReply, type Ledger } from '../../../src/bridge/commands/ledger.ts'
+import { describe, expect, it } from 'vitest'
+import type { KeptReply, Ledger, LedgerStore } from '../../../src/bridge/commands/ledger.ts'
 import { LedgerEntry } from '../../../src/bridge/commands/ledger-entry.ts'
-import { ledgerQueries } from '../../../src/stores/bound.ts'
-import { openStore } from '../../../src/stores/open.ts'
-import { stopwatchBy } from '../../../src/util/stopwatch.ts'
+import { StoreError } from '../../../src/model/errors.ts'
+import { sharedLedgers } from '../../support/ledger.ts'
 
 const QUIET_MS = 400
 /** Nothing but time makes a claim old. */
 const OLD_MS = QUIET_MS + 50
 
 /** Two processes on one store, as far as the ledger can tell. */
-async function twoLedgers(quietMs = QUIET_MS): Promise<[Ledger, Ledger]> {
-  const store = await openStore('sqlite::memory:', { now: Date.now })
-  onTestFinished(() => store.close())
-  const open = (): Ledger =>
-    createLedger(ledgerQueries(store).store, {
-      now: Date.now,
-      quietMs,
-      shared: true,
-      startStopwatch: stopwatchBy(Date.now),
-    })
+async function twoLedgers(): Promise<[Ledger, Ledger]> {
+  const { open } = await sharedLedgers(QUIET_MS)
   return [open(), open()]
 }
 
@@ -113,10 +104,114 @@ it('a process that stood still neither sends nor withdraws what its heir has beg
   expect(textOf(await stalled.end(replyOf('failed'), false))).toBe('done')
 })
 
-it('what surely did not run is new when it comes again', async () => {
-  const [one, two] = await twoLedgers()
-  const entry = entryIn(one)
-  await entry.claim()
-  await entry.end(replyOf('failed'), false)
-  expect(await entryIn(two).recall()).toBeUndefined()
+describe('a write that surely did not run', () => {
+  const again = (ledger: Ledger, hash = 'hash'): LedgerEntry =>
+    new LedgerEntry(ledger, 'native commands m-1', hash, () => true)
+
+  it('is answered as before when the same delivery comes again, and is new when its sender repeats it', async () => {
+    const [one, two] = await twoLedgers()
+    const entry = entryIn(one)
+    await entry.claim()
+    await entry.end(replyOf('failed'), false)
+    expect(textOf((await again(two).recall())?.reply as KeptReply)).toBe('failed')
+    const repeated = entryIn(two)
+    expect(await repeated.recall()).toBeUndefined()
+    await repeated.claim()
+    await repeated.end(replyOf('done'), true)
+    expect(textOf((await again(one).recall())?.reply as KeptReply)).toBe('done')
+    expect(textOf((await entryIn(one).recall())?.reply as KeptReply)).toBe('done')
+  })
+
+  it('is remembered although it never left', async () => {
+    const [one, two] = await twoLedgers()
+    await entryIn(one).end(replyOf('no such portal'), false)
+    expect(textOf((await again(two).recall())?.reply as KeptReply)).toBe('no such portal')
+  })
+
+  it('fails in one way, whichever process ends it first', async () => {
+    const [one, two] = await twoLedgers()
+    await entryIn(one).end(replyOf('one'), false)
+    expect(textOf(await again(two).end(replyOf('two'), false))).toBe('one')
+  })
+
+  it('is not answered with its end while another process is at it', async () => {
+    const [one, two] = await twoLedgers()
+    await entryIn(one).claim()
+    await expect(entryIn(two).end(replyOf('failed'), false)).rejects.toMatchObject({
+      code: 'BEGUN_ELSEWHERE',
+    })
+  })
+
+  it('is begun anew by one of two who repeat it', async () => {
+    const [one, two] = await twoLedgers()
+    await entryIn(one).end(replyOf('failed'), false)
+    const both = [entryIn(one), entryIn(two)]
+    for (const entry of both) await entry.recall()
+    const ends = await Promise.allSettled(both.map((entry) => entry.claim()))
+    expect(ends.map(({ status }) => status).sort()).toEqual(['fulfilled', 'rejected'])
+  })
+
+  it('may be mended and sent under the same id; one that was carried out may not', async () => {
+    const [one, two] = await twoLedgers()
+    await entryIn(one).end(replyOf('failed'), false)
+    const mended = again(two, 'another hash')
+    expect(await mended.recall()).toBeUndefined()
+    await mended.claim()
+    await mended.end(replyOf('done'), true)
+    const other = entryIn(one)
+    expect(await other.recall()).toMatchObject({ outcome: { failure: { code: 'MESSAGE_ID_REUSED' } } })
+    expect(textOf(await other.end(replyOf('refused'), false))).toBe('refused')
+    expect(textOf((await again(one, 'another hash').recall())?.reply as KeptReply)).toBe('done')
+  })
+})
+
+describe('a claim that the store has written without an answer', () => {
+  /** A process whose connection breaks right after these statements. */
+  async function breaking(...names: ('started' | 'again')[]) {
+    const { store, open } = await sharedLedgers(QUIET_MS)
+    const left = [...names]
+    const cut = <T>(name: 'started' | 'again', work: Promise<T>): Promise<T> =>
+      work.then((value) => {
+        if (left[0] !== name) return value
+        left.shift()
+        throw new StoreError('STORE_UNAVAILABLE', 'Connection lost')
+      })
+    const own: LedgerStore = {
+      ...store,
+      started: (rows) => cut('started', store.started(rows)),
+      again: (key, since, claim) => cut('again', store.again(key, since, claim)),
+    }
+    return { ledger: open(own), other: open() }
+  }
+  const away = { code: 'STORE_UNAVAILABLE' }
+
+  it('is known again as our own: the write has not left, and is new', async () => {
+    const { ledger, other } = await breaking('started')
+    await expect(entryIn(ledger).claim()).rejects.toMatchObject(away)
+    expect(await entryIn(other).recall()).toHaveProperty('begun')
+    const entry = entryIn(ledger)
+    expect(await entry.recall()).toBeUndefined()
+    await entry.claim()
+    await expect(entryIn(ledger).claim()).rejects.toMatchObject({ code: 'BEGUN_ELSEWHERE' })
+  })
+
+  it('is not mistaken for what another delivery in the same process has sent', async () => {
+    const { ledger } = await breaking('started')
+    await expect(entryIn(ledger).claim()).rejects.toMatchObject(away)
+    const sent = entryIn(ledger)
+    await sent.recall()
+    await sent.claim()
+    expect(await entryIn(ledger).recall()).toHaveProperty('begun')
+  })
+
+  it('renews it all the same, once', async () => {
+    const { ledger, other } = await breaking('again')
+    const entry = entryIn(ledger)
+    await entry.claim()
+    await sleep(QUIET_MS / 4)
+    await expect(entry.claim()).rejects.toMatchObject(away)
+    await entry.claim()
+    await entry.end(replyOf('done'), true)
+    expect(textOf((await entryIn(other).recall())?.reply as KeptReply)).toBe('done')
+  })
 })

@@ -2,7 +2,7 @@ import { describe, expect, it } from 'vitest'
 import { LaneCore } from '../../../src/client/lane/core.ts'
 import type { LaneRequest } from '../../../src/client/lane/exchange.ts'
 import type { CallSettled } from '../../../src/client/lane/work.ts'
-import { CommandError, RestError, TransportError } from '../../../src/model/errors.ts'
+import { AuthError, CommandError, RestError, TransportError } from '../../../src/model/errors.ts'
 import { parseWebhook, webhookCredential } from '../../../src/model/webhook.ts'
 
 /** A lane under a clock that stands still unless told otherwise. */
@@ -59,6 +59,57 @@ describe('the lane core', () => {
     expect(core.withdrawn(request!, new Map([[request!.items[0]!, taken]]))).toBeUndefined()
     expect(ended).toEqual(['first BEGUN_ELSEWHERE', 'second BEGUN_ELSEWHERE'])
     expect(core.stats(0).inFlight).toBe(0)
+  })
+
+  describe('a write with a key whose answer was lost, and that waits to be tried again', () => {
+    /** It was tried at 0 and waits until 75 s; how it ends. */
+    function waiting(deadlineMs?: number) {
+      const core = laneCore(60_000)
+      const ends: CallSettled[] = []
+      const call = { method: 'tasks.task.add', params: {}, api: 'v3', idempotencyKey: 'key' } as const
+      const options = deadlineMs === undefined ? {} : { deadlineMs }
+      const item = core.add({ calls: [call], options }, 0, ([settled]) => ends.push(settled as CallSettled))
+      core.failed(send(core, 0), lost, 5, 5)
+      return { core, item, ends }
+    }
+
+    it.each([
+      ['its deadline passes', ({ core }) => core.sweep(10_000)],
+      ['it is withdrawn', ({ core, item }) => core.cancel(item, new CommandError('ABORTED', ''))],
+      ['the lane is closed', ({ core }) => core.cancelAll(new CommandError('CLIENT_CLOSED', ''))],
+      [
+        'it must not leave once more',
+        ({ core, item }) => {
+          core.withdrawn(send(core, 80_000), new Map([[item, new CommandError('BEGUN_ELSEWHERE', '')]]))
+        },
+      ],
+      [
+        'the portal cannot be reached any more',
+        ({ core }) => {
+          core.failed(send(core, 80_000), unsent, 5, 80_005)
+          core.sweep(200_000)
+        },
+      ],
+      [
+        'nobody may call any more',
+        ({ core }) => core.failed(send(core, 80_000), new AuthError('NO_AUTH_FOUND', '', 401), 5, 80_005),
+      ],
+    ] satisfies [string, (lane: ReturnType<typeof waiting>) => void][])(
+      'may have run when %s',
+      (_, happen) => {
+        const lane = waiting(5000)
+        happen(lane)
+        expect(lane.ends).toHaveLength(1)
+        expect(lane.ends[0]?.error).toMatchObject({ code: 'CONNECTION_LOST', mayHaveRun: true })
+      },
+    )
+
+    it('ends as the portal says when it tells how', () => {
+      const { core, ends } = waiting()
+      const error = new RestError('ERROR_CORE', 'no such task', 400)
+      core.answered(send(core, 80_000), [{ status: 400, body: { error: 'ERROR_CORE' }, error }], 5, 80_005)
+      expect(ends).toEqual([{ answer: expect.anything(), error }])
+    })
   })
 
   it('keeps the order of a key although a call with a bad name comes in between', () => {
