@@ -112,7 +112,13 @@ describe('statements for SQL Server (compiled here, carried out where TEST_MSSQL
     const { db, paper } = onPaper()
     paper.rows = [{ id: 7, attempts: 0, callback_attempts: 0 }]
     const outbox = outboxQueries({ db }, 'me')
-    await outbox.take({ ttlMs: 1000, limit: 10, exceptPortals: ['a', null] })
+    await outbox.take({
+      ttlMs: 1000,
+      limit: 10,
+      exceptPortals: ['a', null],
+      suspectFrom: 2,
+      chooseSuspects: (due) => due,
+    })
     const [look, lock, take, mark] = paper.statements
     expect(look).toContain('offset 0 rows fetch next')
     expect(lock).toMatch(/^update "leases" set "fence" = "fence" \+ @1/)

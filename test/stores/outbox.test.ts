@@ -5,7 +5,13 @@ import { outboxQueries } from '../../src/stores/outbox.ts'
 import type { OutboxEnd } from '../../src/stores/queries/outbox-ends.ts'
 import { createFor, DATABASES, type TestDatabase } from '../support/databases.ts'
 
-const TAKE = { ttlMs: 60_000, limit: 100, exceptPortals: [] }
+const TAKE = {
+  ttlMs: 60_000,
+  limit: 100,
+  exceptPortals: [],
+  suspectFrom: 2,
+  chooseSuspects: <R>(due: readonly R[]): readonly R[] => due,
+}
 
 for (const database of DATABASES)
   describe.skipIf(database.skip)(`the tables of the outbox on ${database.name}${database.note}`, () => {
@@ -93,17 +99,47 @@ for (const database of DATABASES)
       expect(await other.end([ended(1)])).toEqual(new Set())
     })
 
-    it('hold rows for longer, and give them back with a rest', async () => {
+    it('hold rows for longer that are named, and give them back with a rest', async () => {
       const { one, other, insert } = await open(database)
-      await insert({ method: 'm' })
+      for (let i = 0; i < 2; i++) await insert({ method: 'm' })
       await one.take({ ...TAKE, ttlMs: 0 })
-      await one.renew(60_000)
+      await one.renew([1], 60_000)
+      // Nobody said that the second one is still in hand.
+      expect(await other.take(TAKE)).toMatchObject([{ id: 2, attempts: 2 }])
+      await one.renew([1, 2], 3_600_000)
+      await other.giveBack([2], 3_600_000)
       expect(await other.take(TAKE)).toEqual([])
       await other.giveBack([1], 0)
       await one.giveBack([1], 3_600_000)
       expect(await other.take(TAKE)).toEqual([])
       await one.giveBack([1], 0)
       expect(await other.take(TAKE)).toEqual([])
+    })
+
+    it('give those that were taken often as they are chosen, and all others beside them', async () => {
+      const { one, insert } = await open(database)
+      for (const attempts of [2, 0, 3, 2, 1, 0]) await insert({ method: 'm', attempts })
+      const asked: number[][] = []
+      const take = async (choose: (ids: readonly { id: number }[]) => readonly number[], limit = 100) => {
+        const rows = await one.take({
+          ...TAKE,
+          limit,
+          chooseSuspects(due) {
+            asked.push(due.map(({ id }) => Number(id)))
+            const chosen = choose(due.map(({ id }) => ({ id: Number(id) })))
+            return due.filter(({ id }) => chosen.includes(Number(id)))
+          },
+        })
+        return rows.map(({ id }) => id)
+      }
+      expect(await take(() => [1], 4)).toEqual([1, 2, 5, 6])
+      expect(await take(() => [])).toEqual([])
+      expect(await take(() => [3, 4])).toEqual([3, 4])
+      expect(asked).toEqual([
+        [1, 3, 4],
+        [3, 4],
+        [3, 4],
+      ])
     })
 
     it('write ends, replies and next rows together, and count what is left', async () => {

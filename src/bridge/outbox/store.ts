@@ -77,9 +77,13 @@ export interface OutboxStore {
     readonly ttlMs: number
     readonly limit: number
     readonly exceptPortals: readonly (string | null)[]
+    /** Rows that were taken so often before, or more often, are suspects. */
+    readonly suspectFrom: number
+    /** Which of the suspects that are due, the oldest first, are taken now. */
+    readonly chooseSuspects: <R extends Pick<OutboxRow, 'attempts'>>(due: readonly R[]) => readonly R[]
   }): Promise<readonly OutboxRow[]>
-  /** Holds everything that was taken for longer. */
-  renew(ttlMs: number): Promise<void>
+  /** Holds these for longer; whatever else was taken comes free when its time is over. */
+  renew(ids: readonly number[], ttlMs: number): Promise<void>
   giveBack(ids: readonly number[], restMs: number): Promise<void>
   /** Resolves to the ids that were still ours. */
   end(ends: readonly OutboxEnd[]): Promise<ReadonlySet<number>>
