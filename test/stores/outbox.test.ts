@@ -167,19 +167,46 @@ for (const database of DATABASES)
       await one.take(TAKE)
       const { reply } = ended(1)
       await one.end([{ ...ended(1), reply: { ...reply, callback_at: 0, callback_state: 'waiting' } }])
-      const due = { limit: 10, holdMs: 0 }
-      expect(await one.takeCallbacks({ limit: 10, holdMs: 0 })).toMatchObject([{ callback_attempts: 1 }])
+      const due = { limit: 10, holdMs: 0, exceptBegins: [] }
+      expect(await one.takeCallbacks(due)).toMatchObject([{ callback_attempts: 1 }])
       expect(await other.takeCallbacks(due)).toMatchObject([{ callback_attempts: 2 }])
       const end = { id: 1, counts: true, error: null }
       await one.endCallback({ ...end, attempt: 1, state: 'sent' })
       expect(await one.callbacks()).toBe(1)
       await other.endCallback({ ...end, attempt: 2, counts: false, state: 'waiting', inMs: 0, error: 'away' })
-      expect(await one.takeCallbacks({ limit: 10, holdMs: 3_600_000 })).toMatchObject([
+      expect(await one.takeCallbacks({ ...due, holdMs: 3_600_000 })).toMatchObject([
         { callback_attempts: 2, callback_error: 'away' },
       ])
       expect(await other.takeCallbacks(due)).toEqual([])
       await one.endCallback({ ...end, attempt: 2, state: 'sent' })
       expect(await one.callbacks()).toBe(0)
+    })
+
+    it('leave callbacks that begin in a certain way', async () => {
+      const { one, insert } = await open(database)
+      const texts = [
+        'https://a_b.example/x',
+        'https://axb.example/x',
+        'https://[::1]/x',
+        'queue:replies',
+        'row',
+      ]
+      for (let i = 0; i < texts.length; i++) await insert({ method: 'm' })
+      await one.take(TAKE)
+      await one.end(
+        texts.map((callback, i) => {
+          const { reply, ...rest } = ended(i + 1)
+          return {
+            ...rest,
+            reply: { ...reply, callback, callback_at: 0, callback_state: 'waiting' as const },
+          }
+        }),
+      )
+      const exceptBegins = ['https://a_b.example/', 'https://[::1]/', 'queue:', 'https://%']
+      const rows = await one.takeCallbacks({ limit: 10, holdMs: 60_000, exceptBegins })
+      expect(rows.map(({ callback }) => callback).sort()).toEqual(['https://axb.example/x', 'row'])
+      const others = await one.takeCallbacks({ limit: 10, holdMs: 60_000, exceptBegins: [] })
+      expect(others).toHaveLength(3)
     })
 
     it('forget what ended long ago, but no row that waits and no reply that is owed', async () => {

@@ -189,8 +189,10 @@ function callbackOf(
   rules: CallbackRules,
 ): Pick<InboxReply, 'callback' | 'callback_state' | 'callback_at'> {
   try {
-    if (parseCallback(callback, rules).kind !== 'row')
-      return { callback, callback_state: 'waiting', callback_at: 0 }
+    const target = parseCallback(callback, rules)
+    // In one spelling, by which it is found.
+    const place = target.kind === 'http' ? target.url.href : callback?.trim()
+    if (target.kind !== 'row') return { callback: place ?? null, callback_state: 'waiting', callback_at: 0 }
   } catch {
     // The row has failed because of it.
   }

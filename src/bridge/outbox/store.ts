@@ -69,6 +69,8 @@ export interface DueCallback
   readonly created_at: number
   /** This attempt included. */
   readonly callback_attempts: number
+  /** Of the attempt before. */
+  readonly callback_error: string | null
 }
 
 /** The rows that this process shares with others. */
@@ -91,7 +93,12 @@ export interface OutboxStore {
 
 /** The replies that are to be told. */
 export interface CallbackStore {
-  takeCallbacks(take: { readonly limit: number; readonly holdMs: number }): Promise<readonly DueCallback[]>
+  takeCallbacks(take: {
+    readonly limit: number
+    readonly holdMs: number
+    /** Those whose callback begins so are left for later. */
+    readonly exceptBegins: readonly string[]
+  }): Promise<readonly DueCallback[]>
   endCallback(end: {
     readonly id: number
     readonly attempt: number
