@@ -153,7 +153,7 @@ async function start(
   if (config.events.enabled) await events.start()
   const served = await serveCommands(speaking, chosen, ledger)
   consumer = served
-  dead.start(chosen.deadQueue)
+  dead.start(chosen)
   await outbox.start()
   logger.info({ url, queue: chosen.commandQueue }, 'service.ready')
   subscriptions.start()

@@ -34,6 +34,15 @@ const LANE_PREFETCH = 100
 /** Another process may have found a suspect, and died of it. */
 const LOOK_MS = 30_000
 
+/** True for a queue to which commands are moved from this command queue. */
+export function isBeside(commandQueue: string, queue: string): boolean {
+  return queue === suspectQueue(commandQueue) || queue.startsWith(`${lanePrefix(commandQueue)}.`)
+}
+
+function lanePrefix(commandQueue: string): string {
+  return commandQueue === 'b24.commands' ? 'b24.lane' : `${commandQueue}.lane`
+}
+
 /**
  * Serves the command queue, and beside it what was moved out of its way: queues of portals with a backlog, and the queue
  * of messages that processes may have died of. What has to wait alone goes round by delay queues.
@@ -113,7 +122,7 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
           work,
         ),
     },
-    prefix: commandQueue === 'b24.commands' ? 'b24.lane' : `${commandQueue}.lane`,
+    prefix: lanePrefix(commandQueue),
     prefetch,
     shared: store.features.shared,
     park,

@@ -7,11 +7,11 @@ import type { Store } from './store.ts'
 export function outboxQueries({ db }: Pick<Store, 'db'>, owner: string) {
   return {
     take: (take: Omit<rows.OutboxTake, 'owner'>) => rows.takeOutboxRows(db, { ...take, owner }),
-    renew: (ttlMs: number) => rows.renewOutboxRows(db, owner, ttlMs),
+    renew: (ids: readonly number[], ttlMs: number) => rows.renewOutboxRows(db, owner, ids, ttlMs),
     giveBack: (ids: readonly number[], restMs: number) => rows.returnOutboxRows(db, owner, ids, restMs),
     freeOthers: () => rows.freeOutboxRows(db, owner),
     end: (ends: readonly OutboxEnd[]) => endOutboxRows(db, owner, ends),
-    takeCallbacks: (take: Parameters<typeof inbox.takeCallbacks>[1]) => inbox.takeCallbacks(db, take),
+    takeCallbacks: (take: inbox.CallbackTake) => inbox.takeCallbacks(db, take),
     endCallback: (end: inbox.CallbackEnd) => inbox.endCallback(db, end),
     keepEvents: (events: Parameters<typeof inbox.keepInboxEvents>[1]) => inbox.keepInboxEvents(db, events),
     depth: () => rows.outboxDepth(db),

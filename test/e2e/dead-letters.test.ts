@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { movedMessage } from '../../src/bridge/commands/aside.ts'
 import { run } from '../cli/support/command-line.ts'
 import { eventually } from '../conformance/broker.ts'
 import { ADMIN_TOKEN, addDeal, type Bench, type BenchOptions, BROKERS, openBench } from '../support/bridge.ts'
@@ -109,6 +110,30 @@ for (const { name, kind, skip } of BROKERS) {
         skipped: 1,
         problems: [{ id: letter.id, code: 'LETTER_UNSURE' }],
       })
+      await json(bench, 'retry', letter.id, '--new-id')
+      await eventually(() => expect(bench.repliesTo('m-1')).toHaveLength(2))
+      expect(bench.repliesTo('m-1')[1]!.body.outcome).toBe('done')
+    })
+
+    it('a command that was moved to another queue is kept as it came, and goes back to where it came', async () => {
+      const bench = await open({ broker: kind, started: false })
+      const { tool } = bench
+      const beside = `${bench.commandQueue}.suspect`
+      const queues = [{ name: beside, durable: true, type: 'quorum' as const }]
+      await tool.declare({ mode: 'declare', exchanges: [], queues, bindings: [] })
+      onTestFinished(() => tool.deleteQueue(beside))
+      await bench.start()
+      bench.sandbox.fault([{ kind: 'reset-after', match: { method: 'crm.deal.add' } }])
+      const body = Buffer.from(JSON.stringify(addDeal('moved', { deadlineMs: 600_000 })))
+      const message = { body, headers: { 'x-mine': '1' }, messageId: 'm-1', expiration: '500000' }
+      const moved = movedMessage(message, Date.now() - 300_000)
+      await tool.publish({ exchange: '', routingKey: beside }, moved)
+      expect((await bench.reply('m-1')).body.outcome).toBe('unknown')
+      const [letter] = await letters(bench, 1)
+      expect(letter).toMatchObject({ queue: bench.commandQueue, target: { routingKey: bench.commandQueue } })
+      const { properties } = await json(bench, 'show', letter.id)
+      expect(properties).toMatchObject({ expiration: '500000' })
+      expect(properties.headers).toEqual({ 'x-mine': '1' })
       await json(bench, 'retry', letter.id, '--new-id')
       await eventually(() => expect(bench.repliesTo('m-1')).toHaveLength(2))
       expect(bench.repliesTo('m-1')[1]!.body.outcome).toBe('done')

@@ -67,4 +67,34 @@ for (const database of DATABASES)
         if (outcome === 'done') expect(titles).toContain(JSON.parse(row?.params).fields.TITLE)
       }
     }, 150_000)
+
+    it('again and again by one row ends that row, and carries out what was in hand beside it', async () => {
+      const one = await openOutboxBench(database, { started: false, env: { BRIDGE_MAX_IN_FLIGHT: '1' } })
+      const { db } = one.store
+      const { sandbox } = one.bench
+      await sql`insert into b24_outbox (method, params) values ('crm.lead.get', '{"id":1}')`.execute(db)
+      await insertDeals(
+        one.store,
+        Array.from({ length: 120 }, (_, i) => `beside ${i}`),
+      )
+      // Whoever carries the first row out is killed; what waits in the lane behind its request goes with it.
+      sandbox.fault([{ kind: 'hang', times: 0, match: { method: 'crm.lead.get' } }])
+      const tried = () => sandbox.stats().faults.hang ?? 0
+      const ended = async () => (await one.outbox())[0]?.pending === 0
+      for (let deaths = 0; !(await ended()); deaths++) {
+        expect(deaths, 'kills until it was convicted').toBeLessThan(6)
+        const before = tried()
+        await runUntil(one, () =>
+          eventually(async () => expect(tried() > before || (await ended())).toBe(true), 30_000),
+        )
+        await sql`update b24_outbox set lease_until = 0 where state = 'taken'`.execute(db)
+      }
+      await one.bench.start()
+      await eventually(async () => expect(await one.inbox()).toHaveLength(121), 60_000)
+      const [poison, ...others] = await one.outbox()
+      expect(poison).toMatchObject({ state: 'dead', attempts: 6 })
+      expect(others.filter(({ state }) => state === 'dead' || state === 'failed')).toEqual([])
+      const titles = one.titles()
+      expect(new Set(titles).size).toBe(titles.length)
+    }, 150_000)
   })

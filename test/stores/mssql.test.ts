@@ -121,14 +121,20 @@ describe('statements for SQL Server (compiled here, carried out where TEST_MSSQL
     const { db, paper } = onPaper()
     paper.rows = [{ id: 7, attempts: 0, callback_attempts: 0 }]
     const outbox = outboxQueries({ db }, 'me')
-    await outbox.take({ ttlMs: 1000, limit: 10, exceptPortals: ['a', null] })
+    await outbox.take({
+      ttlMs: 1000,
+      limit: 10,
+      exceptPortals: ['a', null],
+      suspectFrom: 2,
+      chooseSuspects: (due) => due,
+    })
     const [look, lock, take, mark] = paper.statements
     expect(look).toContain('offset 0 rows fetch next')
     expect(lock).toMatch(/^update "leases" set "fence" = "fence" \+ @1/)
     expect(take).toContain('from "b24_outbox" as "o" with (updlock, rowlock, readpast) where o.pending = 1')
     expect(take).toContain('not exists (select "p"."id" from "b24_outbox" as "p" where p.pending = 1')
     expect(mark).toMatch(/^update "b24_outbox" set "state" = @1, .* where "id" in \(@\d+\)$/)
-    await outbox.takeCallbacks({ limit: 10, holdMs: 1000 })
+    await outbox.takeCallbacks({ limit: 10, holdMs: 1000, exceptBegins: [] })
     await outbox.depth()
     await outbox.prune(1000)
     expect(paper.statements.join('\n')).not.toMatch(/ limit |for update|skip locked/)

@@ -5,7 +5,13 @@ import { outboxQueries } from '../../src/stores/outbox.ts'
 import type { OutboxEnd } from '../../src/stores/queries/outbox-ends.ts'
 import { createFor, DATABASES, type TestDatabase } from '../support/databases.ts'
 
-const TAKE = { ttlMs: 60_000, limit: 100, exceptPortals: [] }
+const TAKE = {
+  ttlMs: 60_000,
+  limit: 100,
+  exceptPortals: [],
+  suspectFrom: 2,
+  chooseSuspects: <R>(due: readonly R[]): readonly R[] => due,
+}
 
 for (const database of DATABASES)
   describe.skipIf(database.skip)(`the tables of the outbox on ${database.name}${database.note}`, () => {
@@ -93,17 +99,47 @@ for (const database of DATABASES)
       expect(await other.end([ended(1)])).toEqual(new Set())
     })
 
-    it('hold rows for longer, and give them back with a rest', async () => {
+    it('hold rows for longer that are named, and give them back with a rest', async () => {
       const { one, other, insert } = await open(database)
-      await insert({ method: 'm' })
+      for (let i = 0; i < 2; i++) await insert({ method: 'm' })
       await one.take({ ...TAKE, ttlMs: 0 })
-      await one.renew(60_000)
+      await one.renew([1], 60_000)
+      // Nobody said that the second one is still in hand.
+      expect(await other.take(TAKE)).toMatchObject([{ id: 2, attempts: 2 }])
+      await one.renew([1, 2], 3_600_000)
+      await other.giveBack([2], 3_600_000)
       expect(await other.take(TAKE)).toEqual([])
       await other.giveBack([1], 0)
       await one.giveBack([1], 3_600_000)
       expect(await other.take(TAKE)).toEqual([])
       await one.giveBack([1], 0)
       expect(await other.take(TAKE)).toEqual([])
+    })
+
+    it('give those that were taken often as they are chosen, and all others beside them', async () => {
+      const { one, insert } = await open(database)
+      for (const attempts of [2, 0, 3, 2, 1, 0]) await insert({ method: 'm', attempts })
+      const asked: number[][] = []
+      const take = async (choose: (ids: readonly { id: number }[]) => readonly number[], limit = 100) => {
+        const rows = await one.take({
+          ...TAKE,
+          limit,
+          chooseSuspects(due) {
+            asked.push(due.map(({ id }) => Number(id)))
+            const chosen = choose(due.map(({ id }) => ({ id: Number(id) })))
+            return due.filter(({ id }) => chosen.includes(Number(id)))
+          },
+        })
+        return rows.map(({ id }) => id)
+      }
+      expect(await take(() => [1], 4)).toEqual([1, 2, 5, 6])
+      expect(await take(() => [])).toEqual([])
+      expect(await take(() => [3, 4])).toEqual([3, 4])
+      expect(asked).toEqual([
+        [1, 3, 4],
+        [3, 4],
+        [3, 4],
+      ])
     })
 
     it('write ends, replies and next rows together, and count what is left', async () => {
@@ -131,19 +167,46 @@ for (const database of DATABASES)
       await one.take(TAKE)
       const { reply } = ended(1)
       await one.end([{ ...ended(1), reply: { ...reply, callback_at: 0, callback_state: 'waiting' } }])
-      const due = { limit: 10, holdMs: 0 }
-      expect(await one.takeCallbacks({ limit: 10, holdMs: 0 })).toMatchObject([{ callback_attempts: 1 }])
+      const due = { limit: 10, holdMs: 0, exceptBegins: [] }
+      expect(await one.takeCallbacks(due)).toMatchObject([{ callback_attempts: 1 }])
       expect(await other.takeCallbacks(due)).toMatchObject([{ callback_attempts: 2 }])
       const end = { id: 1, counts: true, error: null }
       await one.endCallback({ ...end, attempt: 1, state: 'sent' })
       expect(await one.callbacks()).toBe(1)
       await other.endCallback({ ...end, attempt: 2, counts: false, state: 'waiting', inMs: 0, error: 'away' })
-      expect(await one.takeCallbacks({ limit: 10, holdMs: 3_600_000 })).toMatchObject([
+      expect(await one.takeCallbacks({ ...due, holdMs: 3_600_000 })).toMatchObject([
         { callback_attempts: 2, callback_error: 'away' },
       ])
       expect(await other.takeCallbacks(due)).toEqual([])
       await one.endCallback({ ...end, attempt: 2, state: 'sent' })
       expect(await one.callbacks()).toBe(0)
+    })
+
+    it('leave callbacks that begin in a certain way', async () => {
+      const { one, insert } = await open(database)
+      const texts = [
+        'https://a_b.example/x',
+        'https://axb.example/x',
+        'https://[::1]/x',
+        'queue:replies',
+        'row',
+      ]
+      for (let i = 0; i < texts.length; i++) await insert({ method: 'm' })
+      await one.take(TAKE)
+      await one.end(
+        texts.map((callback, i) => {
+          const { reply, ...rest } = ended(i + 1)
+          return {
+            ...rest,
+            reply: { ...reply, callback, callback_at: 0, callback_state: 'waiting' as const },
+          }
+        }),
+      )
+      const exceptBegins = ['https://a_b.example/', 'https://[::1]/', 'queue:', 'https://%']
+      const rows = await one.takeCallbacks({ limit: 10, holdMs: 60_000, exceptBegins })
+      expect(rows.map(({ callback }) => callback).sort()).toEqual(['https://axb.example/x', 'row'])
+      const others = await one.takeCallbacks({ limit: 10, holdMs: 60_000, exceptBegins: [] })
+      expect(others).toHaveLength(3)
     })
 
     it('forget what ended long ago, but no row that waits and no reply that is owed', async () => {

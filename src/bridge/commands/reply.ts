@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Address, Broker, Delivery, Message } from '../../brokers/broker.ts'
 import { BridgeError } from '../../model/errors.ts'
 import type { Failure } from '../../model/outcome.ts'
-import { type DeathNote, markDead } from '../dead/headers.ts'
+import { type DeadDelivery, type DeathNote, markDead } from '../dead/headers.ts'
 import { originalMessage } from './aside.ts'
 import { type KeptReply, requestHash } from './ledger.ts'
 import { replyTrouble } from './settle.ts'
@@ -10,6 +10,8 @@ import { replyTrouble } from './settle.ts'
 /** What publishing a reply needs. */
 export interface ReplyRoad {
   readonly broker: Broker
+  /** The queue that commands came to first, where they are taken from another one. */
+  readonly originQueue?: string
   /** Queue for copies of what cannot end well. */
   readonly deadQueue: string
   /** Seals the secret headers of a letter; without it they are masked, and lost. */
@@ -62,7 +64,7 @@ export interface DeadCommand {
 }
 
 /**
- * Keeps the message as it came, with the reason beside it, for people to look at and to send again. A `token` header is
+ * Keeps the message as its sender wrote it, from the queue that it came to first, with the reason beside it, for people to look at and to send again. A `token` header is
  * sealed. True when the dead letter queue has it.
  */
 export function keepDead(road: ReplyRoad, delivery: Delivery, dead: DeadCommand): Promise<boolean> {
@@ -91,7 +93,12 @@ async function toDead(
   delivery: Delivery,
 ): Promise<boolean> {
   const { now, newId, seal } = road
-  const letter = markDead(message, note, delivery, { now: now(), newId, seal, hash: requestHash })
+  const letter = markDead(message, note, firstDelivery(road, delivery), {
+    now: now(),
+    newId,
+    seal,
+    hash: requestHash,
+  })
   const taken =
     (await offer(road, { exchange: '', routingKey: road.deadQueue }, letter, delivery)) === 'taken'
   road.log(taken ? 'dead.kept' : 'dead.refused', {
@@ -101,6 +108,14 @@ async function toDead(
     reason: note.reason,
   })
   return taken
+}
+
+/** What was moved to a queue of ours on its way counts as what came: that queue may be gone when it is sent again. */
+function firstDelivery(
+  { originQueue }: ReplyRoad,
+  { queue, message, deliveryCount }: Delivery,
+): DeadDelivery {
+  return { queue: originQueue ?? queue, message: originalMessage(message), deliveryCount }
 }
 
 /** Publishes again and again, for five minutes at most; says how it ended. */

@@ -13,6 +13,8 @@ export interface CollectSettings {
   readonly store: Pick<DeadLetterStore, 'insert'>
   /** Opens what was sealed for the letter of this id; `undefined` when the key is not there. */
   readonly open: (id: string, sealed: string) => string | undefined
+  /** The queue to which commands come that are moved to this one; a queue of anybody else is its own. */
+  readonly originOf: (queue: string) => string
   readonly now: () => number
   readonly newId: () => string
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
@@ -108,8 +110,8 @@ async function keep(settings: CollectSettings, delivery: Delivery, signal: Abort
 }
 
 async function storeLetter(settings: CollectSettings, delivery: Delivery): Promise<void> {
-  const { store, now, newId, open } = settings
-  const { letter, content } = readLetter(delivery, { now: now(), open })
+  const { store, now, newId, open, originOf } = settings
+  const { letter, content } = readLetter(delivery, { now: now(), open, originOf })
   const known = await store.insert(letter, content)
   if (known === 'new') return
   const another = known === 'retried' || (letter.kind === 'foreign' && !delivery.redelivered)

@@ -51,6 +51,9 @@ export interface DeathNote {
   readonly replyAddress?: { readonly exchange: string; readonly routingKey: string }
 }
 
+/** The delivery with which it died. */
+export type DeadDelivery = Pick<Delivery, 'queue' | 'message' | 'deliveryCount'>
+
 export interface DeathMoment {
   readonly now: number
   readonly newId: () => string
@@ -68,7 +71,7 @@ export interface DeathMoment {
 export function markDead(
   message: Message,
   note: DeathNote,
-  delivery: Delivery,
+  delivery: DeadDelivery,
   moment: DeathMoment,
 ): Message {
   const id = letterId(note.kind, delivery, moment)
@@ -136,7 +139,7 @@ function isAdded(name: string): boolean {
   )
 }
 
-function letterId(kind: string, { queue, message }: Delivery, { newId, hash }: DeathMoment): string {
+function letterId(kind: string, { queue, message }: DeadDelivery, { newId, hash }: DeathMoment): string {
   const { messageId } = message
   if (messageId === undefined || messageId === '') return newId()
   const retry = message.headers[DEAD_HEADERS.retry]

@@ -3,6 +3,7 @@ import type { Delivery, HeaderValue, Message } from '../../brokers/broker.ts'
 import type { DeadLetter, LetterContent } from '../../model/dead-letter.ts'
 import { isJsonObject } from '../../model/json.ts'
 import { bytesFromJson, bytesToJson } from '../../util/json-bytes.ts'
+import { originalMessage as asFirstSent } from '../commands/aside.ts'
 import { DEAD_HEADERS, originalHeaders, splitSecrets } from './headers.ts'
 
 /** What a delivery of the dead letter queue turned out to be. */
@@ -18,15 +19,20 @@ const LONGEST_SEARCHED = 1024 * 1024
  * Reads a message of the dead letter queue, whoever put it there; never throws. One without a note of ours is `foreign`,
  * its reason and queue are those of the broker's `x-death`, and its id comes from its content.
  *
- * `open` opens what `markDead` has sealed, or gives `undefined`.
+ * `open` opens what `markDead` has sealed, or gives `undefined`; `originOf` gives the queue to which commands come whose
+ * message died on a queue of ours beside it.
  *
  * https://www.rabbitmq.com/docs/dlx#effects
  */
 export function readLetter(
   delivery: Delivery,
-  options: { readonly now: number; readonly open: (id: string, sealed: string) => string | undefined },
+  options: {
+    readonly now: number
+    readonly open: (id: string, sealed: string) => string | undefined
+    readonly originOf: (queue: string) => string
+  },
 ): ReadLetter {
-  const { message } = delivery
+  const message = asFirstSent(delivery.message)
   const note = message.headers
   const say = (name: keyof typeof DEAD_HEADERS): string | undefined => textOf(note[DEAD_HEADERS[name]])
   const number = (name: keyof typeof DEAD_HEADERS): number | undefined => numberOf(note[DEAD_HEADERS[name]])
@@ -34,7 +40,8 @@ export function readLetter(
   const isReply = say('replyKey') !== undefined || note[DEAD_HEADERS.replyExchange] !== undefined
   const ours = say('reason') !== undefined
   const death = ours ? undefined : lastDeath(note)
-  const queue = say('queue') ?? death?.queue
+  const diedOn = say('queue') ?? death?.queue
+  const queue = diedOn === undefined ? undefined : options.originOf(diedOn)
   const found = searched(message)
   const original = splitSecrets(originalHeaders(note))
   const sealed = say('sealed')

@@ -42,6 +42,18 @@ export function parseCallback(text: string | null, rules: CallbackRules): Callba
   return { kind: 'http', url }
 }
 
+/** Whose attempts are counted together: those of one host, and those of all queues. Any text has a place. */
+export function callbackPlace(text: string | null): {
+  readonly name: string
+  /** How texts begin that lead there, written as this one is. */
+  readonly begins: readonly string[]
+} {
+  if (/^\s*queue:/.test(text ?? '')) return { name: 'queue', begins: ['queue:'] }
+  const [authority] = /^\s*https?:\/\/[^/?#]*/i.exec(text ?? '') ?? []
+  if (authority === undefined || !URL.canParse(authority)) return { name: '', begins: [] }
+  return { name: new URL(authority).host, begins: [`${authority}/`, `${authority}?`] }
+}
+
 /**
  * Signs a post as Standard Webhooks says: by `webhook-id` its reader tells repetitions, by `webhook-timestamp` old posts.
  *

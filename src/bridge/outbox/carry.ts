@@ -24,6 +24,8 @@ export interface CarrySettings extends Omit<ExecuteSettings, 'admit' | 'park'> {
   readonly maxReplyBytes: number
   /** True when the portal has enough in hand; the row comes again later. */
   readonly isTooMuch: (portal: Portal, row: OutboxRow) => boolean
+  /** Processes have ended with it: it is not tried any more. */
+  readonly isConvicted: boolean
 }
 
 /** What became of a row: an end to be written, or a rest after which it is taken again. */
@@ -34,8 +36,6 @@ export type Carried =
     }
   | { readonly restMs: number }
 
-/** A row that has been taken so often without an end takes the process with it. */
-const MOST_TAKES = 5
 const BLOCKED_REST_MS = 30_000
 const TROUBLE_REST_MS = 5000
 
@@ -88,8 +88,7 @@ export async function carryOut(row: OutboxRow, settings: CarrySettings): Promise
     // Whoever had the row before may be at it still.
     const quietMs = known === undefined ? 0 : (entry?.quietLeft(known) ?? 0)
     if (quietMs > 0) return { restMs: quietMs }
-    if (row.attempts > MOST_TAKES)
-      return await conclude(known?.begun?.outcome ?? rejected(gaveUp(row)), entry)
+    if (settings.isConvicted) return await conclude(known?.begun?.outcome ?? rejected(gaveUp(row)), entry)
     const carried = await execute(
       inTime(command, row, settings.ledger.now()),
       { messageId: message.messageId, entry, begun: known?.begun },
@@ -133,10 +132,14 @@ function inTime(command: Command, row: OutboxRow, now: number): Command {
 }
 
 function gaveUp({ attempts }: OutboxRow): CommandError {
-  return new CommandError('ROW_DEAD', `The row was taken ${attempts - 1} times and never brought to an end`, {
-    status: 500,
-    hint: 'The process may have died of it: look into its log, then write the row anew.',
-  })
+  return new CommandError(
+    'ROW_DEAD',
+    `The bridge ended again and again while it carried this row out, ${attempts - 1} times in all`,
+    {
+      status: 500,
+      hint: 'Report it: this is a fault of ours. Look into the log, and in Bitrix24, before you write the row anew.',
+    },
+  )
 }
 
 /** An earlier process had it; what it kept says how it ended. */
@@ -188,8 +191,10 @@ function callbackOf(
   rules: CallbackRules,
 ): Pick<InboxReply, 'callback' | 'callback_state' | 'callback_at'> {
   try {
-    if (parseCallback(callback, rules).kind !== 'row')
-      return { callback, callback_state: 'waiting', callback_at: 0 }
+    const target = parseCallback(callback, rules)
+    // In one spelling, by which it is found.
+    const place = target.kind === 'http' ? target.url.href : callback?.trim()
+    if (target.kind !== 'row') return { callback: place ?? null, callback_state: 'waiting', callback_at: 0 }
   } catch {
     // The row has failed because of it.
   }

@@ -1,10 +1,19 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StoreError } from '../../model/errors.ts'
 import { gather } from '../../util/gather.ts'
+import type { SuspectStore } from '../commands/suspects.ts'
 import type { Portal } from '../portals.ts'
 import { type Carried, type CarrySettings, carryOut } from './carry.ts'
 import { createPace } from './pace.ts'
 import type { OutboxEnd, OutboxRow, OutboxStore } from './store.ts'
+import {
+  chooseSuspects,
+  createTrials,
+  isSuspect,
+  isTriedAlone,
+  MOST_DEATHS,
+  SUSPECT_FROM,
+} from './suspects.ts'
 
 /** Takes rows of the outbox and brings each to its end. */
 export interface OutboxRelay {
@@ -17,8 +26,10 @@ export interface OutboxRelay {
   close(boundMs: number): Promise<boolean>
 }
 
-export interface RelayOptions extends Omit<CarrySettings, 'isTooMuch' | 'signal'> {
+export interface RelayOptions extends Omit<CarrySettings, 'isTooMuch' | 'isConvicted' | 'signal'> {
   readonly store: OutboxStore
+  /** Remembers over the end of a process which row was being tried alone. */
+  readonly suspects: SuspectStore
   /** The longest pause between two looks. */
   readonly pollMs: number
   /** How long a row is held without a sign of life before another process takes it over; 60 s. */
@@ -35,13 +46,20 @@ const TAKE = 500
 const LEAST_FREE = 100
 /** Rows that a portal which is down or refuses us may have in its lane, to notice that it is back. */
 const BLOCKED_SHARE = 50
+/** So long a suspect may wait for a portal that is down: the others cannot be tried meanwhile. */
+const SUSPECT_WAITS_MS = 10_000
+/** Before such a one is tried again; meanwhile it is the turn of others. */
+const SUSPECT_RESTS_MS = 30_000
 
 /**
  * One loop takes rows as places become free, and every row runs beside the others: the lanes pack their calls into
  * requests. Ends of the same tick are written together. While a portal has its share of places, its rows are passed over.
+ * Only what is in hand is held for longer: a row that could not be given back, or whose taking was not heard of, comes
+ * free by itself. What processes may have died of is tried apart, as `suspects.ts` says.
  */
 export function createOutboxRelay(options: RelayOptions): OutboxRelay {
   const { store, now, log, leaseMs = 60_000 } = options
+  const trials = createTrials(options.suspects, now)
   const pace = createPace({ longestMs: options.pollMs })
   const stop = new AbortController()
   const rows = new Map<number, { readonly row: OutboxRow; readonly work: Promise<void> }>()
@@ -51,7 +69,7 @@ export function createOutboxRelay(options: RelayOptions): OutboxRelay {
   let timer: NodeJS.Timeout | undefined
   let closed: Promise<boolean> | undefined
 
-  const settings: CarrySettings = { ...options, signal: stop.signal, isTooMuch }
+  const settings: CarrySettings = { ...options, signal: stop.signal, isTooMuch, isConvicted: false }
   const end = gather(async (ends: readonly OutboxEnd[]) => {
     const own = await store.end(ends)
     return ends.map(({ id }) => own.has(id))
@@ -79,7 +97,14 @@ export function createOutboxRelay(options: RelayOptions): OutboxRelay {
 
   async function take(limit: number): Promise<readonly OutboxRow[]> {
     try {
-      return await store.take({ ttlMs: leaseMs, limit, exceptPortals: fullPortals() })
+      const isTrying = [...rows.values()].some(({ row }) => isSuspect(row))
+      return await store.take({
+        ttlMs: leaseMs,
+        limit,
+        exceptPortals: fullPortals(),
+        suspectFrom: SUSPECT_FROM,
+        chooseSuspects: isTrying ? () => [] : chooseSuspects,
+      })
     } catch (error) {
       log('outbox.store', { reason: error instanceof StoreError ? error.code : String(error) })
       return []
@@ -94,31 +119,59 @@ export function createOutboxRelay(options: RelayOptions): OutboxRelay {
     return [...counts].filter(([, count]) => count >= share).map(([portal]) => portal)
   }
 
-  function isTooMuch({ domain, lane }: Portal, { id }: OutboxRow): boolean {
+  function isTooMuch({ domain, lane }: Portal, row: OutboxRow): boolean {
     const held = lanes.get(domain) ?? new Set<number>()
-    if (lane.stats().trouble !== undefined && held.size >= BLOCKED_SHARE) return true
-    lanes.set(domain, held.add(id))
+    const share = isSuspect(row) ? 1 : BLOCKED_SHARE
+    if (lane.stats().trouble !== undefined && held.size >= share) return true
+    lanes.set(domain, held.add(row.id))
     return false
   }
 
   function carry(row: OutboxRow): void {
     const failed = (error: unknown): void => log('outbox.failed', { outbox: row.id, err: error })
-    const work = bring(row)
-      .catch(failed)
-      .finally(() => {
-        rows.delete(row.id)
-        for (const [domain, held] of lanes) if (held.delete(row.id) && held.size === 0) lanes.delete(domain)
-        // The next one of its key, or of its chain, may go now.
-        pace.wake()
-      })
+    const work = (isSuspect(row) ? tryApart(row) : bring(row, settings)).catch(failed).finally(() => {
+      rows.delete(row.id)
+      for (const [domain, held] of lanes) if (held.delete(row.id) && held.size === 0) lanes.delete(domain)
+      // The next one of its key, or of its chain, may go now.
+      pace.wake()
+    })
     rows.set(row.id, { row, work })
   }
 
-  async function bring(row: OutboxRow): Promise<void> {
+  async function tryApart(row: OutboxRow): Promise<void> {
+    const patience = new AbortController()
+    let timer: NodeJS.Timeout | undefined
+    const careful: CarrySettings = {
+      ...settings,
+      signal: AbortSignal.any([stop.signal, patience.signal]),
+      isTooMuch(portal, one) {
+        if (isTooMuch(portal, one)) return true
+        if (portal.lane.stats().trouble !== undefined)
+          timer = setTimeout(() => patience.abort(), SUSPECT_WAITS_MS)
+        return false
+      },
+    }
+    try {
+      if (!isTriedAlone(row)) return await bring(row, careful)
+      const deaths = await trials.begin(row)
+      try {
+        await bring(row, { ...careful, isConvicted: deaths >= MOST_DEATHS })
+      } finally {
+        await trials.end(row)
+      }
+    } finally {
+      clearTimeout(timer)
+    }
+  }
+
+  async function bring(row: OutboxRow, how: CarrySettings): Promise<void> {
     const since = now()
-    const carried = await carryOut(row, settings)
+    const carried = await carryOut(row, how)
     if ('restMs' in carried) {
-      await giveBack({ id: row.id, restMs: carried.restMs }).catch(() => {})
+      const isWithdrawn = carried.restMs === 0 && isSuspect(row) && !stop.signal.aborted
+      const restMs = isWithdrawn ? SUSPECT_RESTS_MS : carried.restMs
+      // Where that fails it comes free when its lease is over.
+      await giveBack({ id: row.id, restMs }).catch(() => {})
       return
     }
     const written = await write(row, carried)
@@ -160,6 +213,11 @@ export function createOutboxRelay(options: RelayOptions): OutboxRelay {
     const first = await Promise.race([all, late])
     bound.abort()
     clearInterval(timer)
+    // They end with us, and we do not end of them.
+    if (first === 'late')
+      await Promise.all(
+        [...rows.values()].map(({ row }) => (isTriedAlone(row) ? trials.end(row) : undefined)),
+      )
     return first !== 'late'
   }
 
@@ -167,8 +225,8 @@ export function createOutboxRelay(options: RelayOptions): OutboxRelay {
     start() {
       loop ??= run()
       timer ??= setInterval(() => {
-        if (rows.size > 0)
-          store.renew(leaseMs).catch((error: unknown) => log('outbox.store', { reason: String(error) }))
+        const ids = [...rows.keys()].sort((a, b) => a - b)
+        store.renew(ids, leaseMs).catch((error: unknown) => log('outbox.store', { reason: String(error) }))
       }, leaseMs / 3)
     },
     wake: () => pace.wake(),

@@ -69,6 +69,8 @@ export interface DueCallback
   readonly created_at: number
   /** This attempt included. */
   readonly callback_attempts: number
+  /** Of the attempt before. */
+  readonly callback_error: string | null
 }
 
 /** The rows that this process shares with others. */
@@ -77,9 +79,13 @@ export interface OutboxStore {
     readonly ttlMs: number
     readonly limit: number
     readonly exceptPortals: readonly (string | null)[]
+    /** Rows that were taken so often before, or more often, are suspects. */
+    readonly suspectFrom: number
+    /** Which of the suspects that are due, the oldest first, are taken now. */
+    readonly chooseSuspects: <R extends Pick<OutboxRow, 'attempts'>>(due: readonly R[]) => readonly R[]
   }): Promise<readonly OutboxRow[]>
-  /** Holds everything that was taken for longer. */
-  renew(ttlMs: number): Promise<void>
+  /** Holds these for longer; whatever else was taken comes free when its time is over. */
+  renew(ids: readonly number[], ttlMs: number): Promise<void>
   giveBack(ids: readonly number[], restMs: number): Promise<void>
   /** Resolves to the ids that were still ours. */
   end(ends: readonly OutboxEnd[]): Promise<ReadonlySet<number>>
@@ -87,7 +93,12 @@ export interface OutboxStore {
 
 /** The replies that are to be told. */
 export interface CallbackStore {
-  takeCallbacks(take: { readonly limit: number; readonly holdMs: number }): Promise<readonly DueCallback[]>
+  takeCallbacks(take: {
+    readonly limit: number
+    readonly holdMs: number
+    /** Those whose callback begins so are left for later. */
+    readonly exceptBegins: readonly string[]
+  }): Promise<readonly DueCallback[]>
   endCallback(end: {
     readonly id: number
     readonly attempt: number

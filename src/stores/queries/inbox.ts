@@ -1,4 +1,4 @@
-import type { Insertable, Kysely, Selectable } from 'kysely'
+import { type Insertable, type Kysely, type Selectable, sql } from 'kysely'
 import { moment } from '../dialects/engine.ts'
 import type { InboxTable, StoreTables } from '../schema.ts'
 import { chunksBySize, chunksOf, rowsAStatement } from './chunks.ts'
@@ -10,14 +10,26 @@ export type InboxRow = Selectable<InboxTable>
 const KEYS_A_STATEMENT = 500
 const EVENT_COLUMNS = 7
 
-/** Replies whose callback is due, each for one attempt: for `holdMs` nobody else is given them. */
+/** Which callbacks are taken. */
+export interface CallbackTake {
+  readonly limit: number
+  /** For so long nobody else is given them. */
+  readonly holdMs: number
+  /** Those whose callback begins so are left for later. */
+  readonly exceptBegins: readonly string[]
+}
+
+/** Replies whose callback is due, each for one attempt. */
 export async function takeCallbacks(
   db: Kysely<StoreTables>,
-  { limit, holdMs }: { readonly limit: number; readonly holdMs: number },
+  { limit, holdMs, exceptBegins }: CallbackTake,
 ): Promise<InboxRow[]> {
   const now = moment(db, undefined)
-  const due = (one: Kysely<StoreTables>) =>
-    one.selectFrom('b24_inbox').where('callback_at', '<=', now).orderBy('callback_at').orderBy('id')
+  const due = (one: Kysely<StoreTables>) => {
+    let rows = one.selectFrom('b24_inbox').where('callback_at', '<=', now)
+    for (const begin of exceptBegins) rows = rows.where(beginsOtherwise(begin))
+    return rows.orderBy('callback_at').orderBy('id')
+  }
   const [any] = await due(db).select('id').limit(1).execute()
   if (any === undefined) return []
   return inTransaction(db, async (one) => {
@@ -34,6 +46,11 @@ export async function takeCallbacks(
         .execute()
     return rows.map((row) => ({ ...row, id: Number(row.id), callback_attempts: row.callback_attempts + 1 }))
   })
+}
+
+function beginsOtherwise(begin: string) {
+  const pattern = `${begin.replace(/[!%_[]/g, '!$&')}%`
+  return sql<boolean>`(callback is null or callback not like ${pattern} escape '!')`
 }
 
 /** How an attempt of a callback ended. */

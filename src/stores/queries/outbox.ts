@@ -22,6 +22,10 @@ export interface OutboxTake {
   readonly limit: number
   /** Rows with these in `portal` are left for later; null for those without. */
   readonly exceptPortals: readonly (string | null)[]
+  /** Rows that were taken so often before, or more often, are suspects. */
+  readonly suspectFrom: number
+  /** Which of the suspects that are due, the oldest first, are taken now. */
+  readonly chooseSuspects: (due: readonly OutboxRow[]) => readonly OutboxRow[]
 }
 
 /**
@@ -35,13 +39,7 @@ export async function takeOutboxRows(db: Kysely<StoreTables>, take: OutboxTake):
   return inTransaction(db, async (one) => {
     // One taker at a time: two could not see which keys the other is just taking.
     await lockTakers(one)
-    const rows = await dueRows(one, take)
-      .selectAll('o')
-      .limit(take.limit)
-      // What its writer holds locked is passed over.
-      .forUpdate()
-      .skipLocked()
-      .execute()
+    const rows = await chosenRows(one, take)
     for (const some of chunksOf(rows, IDS_A_STATEMENT))
       await one
         .updateTable('b24_outbox')
@@ -65,6 +63,21 @@ export async function takeOutboxRows(db: Kysely<StoreTables>, take: OutboxTake):
       attempts: row.attempts + 1,
     }))
   })
+}
+
+async function chosenRows(db: Kysely<StoreTables>, take: OutboxTake): Promise<OutboxRow[]> {
+  const { limit, suspectFrom } = take
+  const due = (most: number, rows = dueRows(db, take)) =>
+    // What its writer holds locked is passed over.
+    rows.selectAll('o').limit(most).forUpdate().skipLocked().execute()
+  const oldest = await due(limit)
+  const suspects = oldest.filter(({ attempts }) => attempts >= suspectFrom)
+  const chosen = take.chooseSuspects(suspects)
+  if (chosen.length === suspects.length) return oldest
+  // Those that are left for later must not stand in the way of the others.
+  const trusted = dueRows(db, take).where('o.attempts', '<', suspectFrom)
+  const others = chosen.length < limit ? await due(limit - chosen.length, trusted) : []
+  return [...chosen, ...others].sort((a, b) => a.id - b.id)
 }
 
 function dueRows(db: Kysely<StoreTables>, { exceptPortals }: Pick<OutboxTake, 'exceptPortals'>) {
@@ -127,14 +140,21 @@ async function lockTakers(db: Kysely<StoreTables>): Promise<void> {
   await lock()
 }
 
-/** Holds everything that this owner has taken for longer. */
-export async function renewOutboxRows(db: Kysely<StoreTables>, owner: string, ttlMs: number): Promise<void> {
-  await db
-    .updateTable('b24_outbox')
-    .set((set) => ({ lease_until: set(moment(db, undefined), '+', ttlMs) }))
-    .where(sql<boolean>`pending = 1`)
-    .where('owner', '=', owner)
-    .execute()
+/** Holds rows for longer; those that are no more this owner's stay as they are. */
+export async function renewOutboxRows(
+  db: Kysely<StoreTables>,
+  owner: string,
+  ids: readonly number[],
+  ttlMs: number,
+): Promise<void> {
+  for (const some of chunksOf(ids, IDS_A_STATEMENT))
+    await db
+      .updateTable('b24_outbox')
+      .set((set) => ({ lease_until: set(moment(db, undefined), '+', ttlMs) }))
+      .where('id', 'in', some)
+      .where(sql<boolean>`pending = 1`)
+      .where('owner', '=', owner)
+      .execute()
 }
 
 /** Gives rows back that were not carried out, to be taken again after a rest; this taking does not count. */

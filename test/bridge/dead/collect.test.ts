@@ -1,5 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { movedMessage } from '../../../src/bridge/commands/aside.ts'
 import { requestHash } from '../../../src/bridge/commands/ledger.ts'
 import { collectDeadLetters } from '../../../src/bridge/dead/collect.ts'
 import { markDead } from '../../../src/bridge/dead/headers.ts'
@@ -70,6 +71,7 @@ async function open(kind: BrokerKind) {
             return undefined
           }
         },
+        originOf: (name) => (name.startsWith('commands.lane.') ? 'commands' : name),
         now: Date.now,
         newId: randomUUID,
         log: (event) => logged.push(event),
@@ -131,6 +133,26 @@ for (const { name, kind, skip } of BROKERS) {
       })
       expect(originalMessage((await bench.letters.content(letter!.id))!)).toEqual(original)
       expect(await bench.broker.queueInfo(bench.queue)).toMatchObject({ messages: 0 })
+    })
+
+    it('takes a message that died on a queue of ours beside the command queue for one of the command queue', async () => {
+      const bench = await open(kind)
+      const original = { body: Buffer.from('{}'), headers: { mine: 1 }, messageId: 'm-1' }
+      const { headers, ...moved } = movedMessage({ ...original, expiration: '5000' }, 1000)
+      const death = { queue: 'commands.lane.a.example', reason: 'delivery_limit', count: 1 }
+      await bench.put({ ...moved, headers: { ...headers, 'x-death': [death] } })
+      const collector = bench.collect()
+      await eventually(async () => expect(await bench.all()).toHaveLength(1))
+      await collector.stop()
+      const [letter] = await bench.all()
+      expect(letter).toMatchObject({
+        reason: 'DELIVERY_LIMIT',
+        queue: 'commands',
+        target: { routingKey: 'commands' },
+      })
+      const message = originalMessage((await bench.letters.content(letter!.id))!)
+      expect(message).toMatchObject({ ...original, expiration: '5000' })
+      expect(message.headers).toEqual({ mine: 1 })
     })
 
     it('keeps one letter when it is cut off between storing and acknowledging', async () => {
