@@ -49,6 +49,7 @@ export interface AmqpBrokerOptions {
   readonly tls?: AmqpTls
   readonly logger?: BrokerLogger
   readonly random: () => number
+  /** Milliseconds on a clock that never jumps: all that is reckoned here are times between two moments. */
   readonly now: () => number
 }
 
@@ -214,7 +215,7 @@ class AmqpBroker implements Broker {
     try {
       const raw = await channel.get(queue)
       if (raw === false) return undefined
-      acks.outstanding++
+      acks.add(raw.fields.deliveryTag)
       return new AmqpDelivery(raw, queue, acks)
     } catch (error) {
       throw refusal(error, { kind: 'queue', name: queue })
