@@ -65,6 +65,13 @@ export function openAmqpBroker(options: AmqpBrokerOptions): Broker {
   return new AmqpBroker(options)
 }
 
+/** https://www.rabbitmq.com/amqp-0-9-1-reference#connection.start.server-properties */
+function serverOf(model: ChannelModel | undefined): Pick<BrokerState, 'server'> {
+  const { product, version } = model?.connection.serverProperties ?? {}
+  if (typeof product !== 'string' || typeof version !== 'string') return {}
+  return { server: { product, version } }
+}
+
 class AmqpBroker implements Broker {
   readonly features: BrokerFeatures = { delayedRequeue: false, network: true }
   readonly #options: AmqpBrokerOptions
@@ -130,6 +137,7 @@ class AmqpBroker implements Broker {
       unconfirmed: this.#publisher.unconfirmed,
       reconnects: this.#consuming.reconnects + this.#publishing.reconnects,
       ...(reason === undefined ? {} : { reason }),
+      ...serverOf(this.#consuming.model),
     }
   }
 
