@@ -1,4 +1,4 @@
-import { collectDeadLetters } from '../bridge/dead/collect.ts'
+import { collectDeadLetters, type DeadCommands } from '../bridge/dead/collect.ts'
 import { createDeadLetters, type DeadLetters } from '../bridge/dead/letters.ts'
 import { deadLetterQueries } from '../stores/bound.ts'
 import { pruneLetters } from '../stores/queries/dead-letters.ts'
@@ -12,7 +12,7 @@ export interface DeadLetterPart {
   /** Letters that wait for somebody, as counted a moment ago. */
   open(): number
   /** Begins to move letters from the queue into the store, and to forget old ones. */
-  start(queue: string): void
+  start(queue: string, commands: DeadCommands): void
 }
 
 const COUNT_MS = 15_000
@@ -35,7 +35,7 @@ export function createDeadLetterPart(base: Foundation): DeadLetterPart {
   return {
     letters: createDeadLetters({ store: queries, broker, now, newId, log }),
     open: () => waiting,
-    start(queue) {
+    start(queue, commands) {
       const open = (id: string, sealed: string): string | undefined => {
         try {
           return secrets.open(placeOf(id), sealed)
@@ -44,7 +44,7 @@ export function createDeadLetterPart(base: Foundation): DeadLetterPart {
           return undefined
         }
       }
-      const collector = collectDeadLetters({ broker, queue, store: queries, open, now, newId, log })
+      const collector = collectDeadLetters({ broker, queue, commands, store: queries, open, now, newId, log })
       const timers = [
         setInterval(count, COUNT_MS),
         setInterval(
