@@ -10,6 +10,7 @@ import type { Config } from './config/config.ts'
 import { readiness } from './http/readiness.ts'
 import { createHttpServer } from './http/server.ts'
 import { maskSecrets, maskWebhook } from './model/webhook.ts'
+import { isCommandQueue } from './service/aside.ts'
 import { serveCommands } from './service/commands.ts'
 import { underConnector } from './service/connector.ts'
 import { createDeadLetterPart } from './service/dead-letters.ts'
@@ -153,7 +154,11 @@ async function start(
   if (config.events.enabled) await events.start()
   const served = await serveCommands(speaking, chosen, ledger)
   consumer = served
-  dead.start(chosen)
+  dead.start(chosen.deadQueue, {
+    queue: chosen.commandQueue,
+    isCommandQueue: (queue) => isCommandQueue(chosen.commandQueue, queue),
+    answerExpired: (delivery) => served.answerExpired(delivery),
+  })
   await outbox.start()
   logger.info({ url, queue: chosen.commandQueue }, 'service.ready')
   subscriptions.start()

@@ -49,6 +49,7 @@ export interface AmqpBrokerOptions {
   readonly tls?: AmqpTls
   readonly logger?: BrokerLogger
   readonly random: () => number
+  /** Milliseconds on a clock that never jumps: all that is reckoned here are times between two moments. */
   readonly now: () => number
 }
 
@@ -62,6 +63,13 @@ export interface AmqpBrokerOptions {
  */
 export function openAmqpBroker(options: AmqpBrokerOptions): Broker {
   return new AmqpBroker(options)
+}
+
+/** https://www.rabbitmq.com/amqp-0-9-1-reference#connection.start.server-properties */
+function serverOf(model: ChannelModel | undefined): Pick<BrokerState, 'server'> {
+  const { product, version } = model?.connection.serverProperties ?? {}
+  if (typeof product !== 'string' || typeof version !== 'string') return {}
+  return { server: { product, version } }
 }
 
 class AmqpBroker implements Broker {
@@ -129,6 +137,7 @@ class AmqpBroker implements Broker {
       unconfirmed: this.#publisher.unconfirmed,
       reconnects: this.#consuming.reconnects + this.#publishing.reconnects,
       ...(reason === undefined ? {} : { reason }),
+      ...serverOf(this.#consuming.model),
     }
   }
 
@@ -214,7 +223,7 @@ class AmqpBroker implements Broker {
     try {
       const raw = await channel.get(queue)
       if (raw === false) return undefined
-      acks.outstanding++
+      acks.add(raw.fields.deliveryTag)
       return new AmqpDelivery(raw, queue, acks)
     } catch (error) {
       throw refusal(error, { kind: 'queue', name: queue })

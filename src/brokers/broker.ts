@@ -106,6 +106,8 @@ export interface BrokerState {
   readonly reconnects: number
   /** Why it is not connected, without any secret. */
   readonly reason?: string
+  /** What the server said of itself, while connected: `RabbitMQ`, `4.1.2`. */
+  readonly server?: { readonly product: string; readonly version: string }
 }
 
 export interface ConsumeOptions {

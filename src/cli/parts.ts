@@ -36,7 +36,7 @@ export async function openToolBroker(
     amqp: {
       name: 'b24-bridge/tool',
       random: Math.random,
-      now: Date.now,
+      now: () => performance.now(),
       ...(config.tlsCa !== undefined && { tls: { caFile: config.tlsCa.file } }),
     },
     embedded: async () => {

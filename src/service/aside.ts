@@ -1,5 +1,10 @@
 import { type Aside, DelayQueues } from '../bridge/commands/aside.ts'
-import { type CommandConsumer, type ConsumeSettings, consumeCommands } from '../bridge/commands/consume.ts'
+import {
+  type CommandConsumer,
+  type CommandServer,
+  type ConsumeSettings,
+  consumeCommands,
+} from '../bridge/commands/consume.ts'
 import { oldestOf } from '../bridge/commands/lane-queue.ts'
 import { LaneQueues } from '../bridge/commands/lane-queues.ts'
 import { sendSuspectsTo, suspectQueue, trySuspects } from '../bridge/commands/suspects.ts'
@@ -27,6 +32,16 @@ async function serveOrdered(common: ConsumeSettings): Promise<CommandConsumer[]>
   return [await consumeCommands({ ...common, queue, originQueue, inOrder: true })]
 }
 
+/** What the names of the queues of portals begin with. */
+function lanePrefix(commandQueue: string): string {
+  return commandQueue === 'b24.commands' ? 'b24.lane' : `${commandQueue}.lane`
+}
+
+/** True for the command queue and for those that stand beside it. */
+export function isCommandQueue(commandQueue: string, queue: string): boolean {
+  return [`${commandQueue}.`, `${lanePrefix(commandQueue)}.`].some((prefix) => `${queue}.`.startsWith(prefix))
+}
+
 /** Making or deleting a queue takes milliseconds; a process that dies in the middle holds it up for so long. */
 const ALONE_MS = 30_000
 /** A portal's own queue is read in small bites: what is in hand from it is work for one lane only. */
@@ -34,20 +49,11 @@ const LANE_PREFETCH = 100
 /** Another process may have found a suspect, and died of it. */
 const LOOK_MS = 30_000
 
-/** True for a queue to which commands are moved from this command queue. */
-export function isBeside(commandQueue: string, queue: string): boolean {
-  return queue === suspectQueue(commandQueue) || queue.startsWith(`${lanePrefix(commandQueue)}.`)
-}
-
-function lanePrefix(commandQueue: string): string {
-  return commandQueue === 'b24.commands' ? 'b24.lane' : `${commandQueue}.lane`
-}
-
 /**
  * Serves the command queue, and beside it what was moved out of its way: queues of portals with a backlog, and the queue
  * of messages that processes may have died of. What has to wait alone goes round by delay queues.
  */
-export async function serveWithAside(base: Foundation, settings: ConsumeSettings): Promise<CommandConsumer> {
+export async function serveWithAside(base: Foundation, settings: ConsumeSettings): Promise<CommandServer> {
   const { broker, now, sharedNow, newId, owner, store, portals, metrics } = base
   const { queue: commandQueue, prefetch, log } = settings
   const suspected = suspectQueue(commandQueue)
@@ -171,6 +177,7 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
       await main.pause()
     },
     resume: () => main.resume(),
+    answerExpired: (delivery) => main.answerExpired(delivery),
     async drain(boundMs) {
       ended = true
       clearInterval(looking)

@@ -1,4 +1,4 @@
-import { type CommandConsumer, type ConsumeSettings, consumeCommands } from '../bridge/commands/consume.ts'
+import { type CommandServer, type ConsumeSettings, consumeCommands } from '../bridge/commands/consume.ts'
 import type { Ledger } from '../bridge/commands/ledger.ts'
 import { namesMethod } from '../bridge/commands/names-method.ts'
 import type { ChosenContract } from '../bridge/contracts/select.ts'
@@ -19,7 +19,7 @@ export async function serveCommands(
   base: Foundation,
   chosen: ChosenContract,
   ledger: Ledger,
-): Promise<CommandConsumer> {
+): Promise<CommandServer> {
   const { broker, portals, config, logger, metrics, now, newId, closing, store } = base
   await base.unlessStopped(chosen.prepare(broker))
   const settings: ConsumeSettings = {

@@ -1,9 +1,8 @@
-import { collectDeadLetters } from '../bridge/dead/collect.ts'
+import { collectDeadLetters, type DeadCommands } from '../bridge/dead/collect.ts'
 import { createDeadLetters, type DeadLetters } from '../bridge/dead/letters.ts'
 import { deadLetterQueries } from '../stores/bound.ts'
 import { pruneLetters } from '../stores/queries/dead-letters.ts'
 import type { Secrets } from '../stores/secrets.ts'
-import { isBeside } from './aside.ts'
 import type { Foundation } from './foundation.ts'
 
 /** What was set aside, as the other parts of the service see it. */
@@ -12,8 +11,8 @@ export interface DeadLetterPart {
   readonly letters: DeadLetters | undefined
   /** Letters that wait for somebody, as counted a moment ago. */
   open(): number
-  /** Begins to move letters from their queue into the store, and to forget old ones. */
-  start(queues: { readonly deadQueue: string; readonly commandQueue: string }): void
+  /** Begins to move letters from the queue into the store, and to forget old ones. */
+  start(queue: string, commands: DeadCommands): void
 }
 
 const COUNT_MS = 15_000
@@ -36,7 +35,7 @@ export function createDeadLetterPart(base: Foundation): DeadLetterPart {
   return {
     letters: createDeadLetters({ store: queries, broker, now, newId, log }),
     open: () => waiting,
-    start({ deadQueue, commandQueue }) {
+    start(queue, commands) {
       const open = (id: string, sealed: string): string | undefined => {
         try {
           return secrets.open(placeOf(id), sealed)
@@ -45,16 +44,7 @@ export function createDeadLetterPart(base: Foundation): DeadLetterPart {
           return undefined
         }
       }
-      const collector = collectDeadLetters({
-        broker,
-        queue: deadQueue,
-        store: queries,
-        open,
-        originOf: (queue) => (isBeside(commandQueue, queue) ? commandQueue : queue),
-        now,
-        newId,
-        log,
-      })
+      const collector = collectDeadLetters({ broker, queue, commands, store: queries, open, now, newId, log })
       const timers = [
         setInterval(count, COUNT_MS),
         setInterval(

@@ -93,7 +93,7 @@ export async function openFoundation(
     amqp: {
       name: `b24-bridge/${instance}`,
       random: Math.random,
-      now: Date.now,
+      now: steady,
       logger: log,
       ...(config.tlsCa === undefined ? {} : { tls: { caFile: config.tlsCa.file } }),
     },

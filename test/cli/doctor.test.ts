@@ -1,9 +1,11 @@
 import { chmodSync, existsSync, mkdirSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { checkServer } from '../../src/cli/doctor/broker.ts'
 import { exitCodeFor, fail, ok, warn } from '../../src/cli/doctor/finding.ts'
 import { checkNode } from '../../src/cli/doctor/here.ts'
 import { BrokerError, ConfigError, RestError } from '../../src/model/errors.ts'
+import { amqpNote, amqpUrl } from '../support/engines.ts'
 import { emptyFolder, openPortal, run } from './support/command-line.ts'
 
 interface Told {
@@ -124,6 +126,27 @@ describe('findings', () => {
     expect(checkNode('v20.19.0').state).toBe('ok')
     expect(checkNode('v24.1.0').state).toBe('ok')
     expect(checkNode('v20.18.3')).toMatchObject({ state: 'fail', exitCode: 2 })
+  })
+
+  it('tells what a broker of this version drops, and where to look', () => {
+    const told = (version: string) => checkServer({ product: 'RabbitMQ', version })
+    expect(checkServer(undefined)).toEqual([])
+    expect(told('4.1.2')).toMatchObject([
+      {
+        state: 'ok',
+        text: expect.stringContaining('RabbitMQ 4.1.2, which drops what comes back more than 20 times'),
+        hint: expect.stringContaining('list_policies'),
+      },
+    ])
+    expect(told('3.10.8')).toMatchObject([{ state: 'ok', text: expect.stringContaining('expires') }])
+    expect(told('3.9.1')).toMatchObject([{ state: 'warn' }])
+    expect(checkServer({ product: 'LavinMQ', version: '2.0.0' })).toEqual([ok('server', 'LavinMQ 2.0.0')])
+  })
+
+  it.skipIf(amqpUrl === undefined)(`asks RabbitMQ for its version${amqpNote}`, async () => {
+    const env = { BRIDGE_BROKER: amqpUrl!, BRIDGE_STORE: storeIn(emptyFolder()) }
+    const { out } = await run(['doctor'], { env })
+    expect(out).toMatch(/^ok {4}server {4}RabbitMQ \d+\.\d+.* → See `rabbitmqctl list_policies`/m)
   })
 
   it('counts settings before what cannot be reached before what was refused, and warnings not at all', () => {

@@ -117,7 +117,7 @@ interface Compose {
         readonly ports?: readonly string[]
         readonly secrets?: readonly (string | { readonly source: string })[]
         readonly volumes?: readonly string[]
-        readonly depends_on?: Readonly<Record<string, unknown>>
+        readonly depends_on?: Readonly<Record<string, { readonly condition: string }>>
         readonly healthcheck?: unknown
       }
     >
@@ -169,11 +169,17 @@ describe('docker-compose.yml', () => {
     for (const [name, service] of Object.entries(compose.services)) {
       for (const secret of service.secrets ?? [])
         expect(compose.secrets, name).toHaveProperty(typeof secret === 'string' ? secret : secret.source)
-      for (const volume of service.volumes ?? [])
-        expect(compose.volumes, name).toHaveProperty(volume.split(':')[0] as string)
-      for (const other of Object.keys(service.depends_on ?? {}))
-        expect(compose.services[other]?.healthcheck, other).toBeDefined()
+      for (const [volume = ''] of (service.volumes ?? []).map((one) => one.split(':')))
+        if (volume.startsWith('.'))
+          expect(statSync(path(`ops/compose/${volume}`)).isFile(), volume).toBe(true)
+        else expect(compose.volumes, name).toHaveProperty(volume)
+      for (const [other, { condition }] of Object.entries(service.depends_on ?? {})) {
+        expect(compose.services, name).toHaveProperty(other)
+        if (condition === 'service_healthy') expect(compose.services[other]?.healthcheck, other).toBeDefined()
+      }
     }
+    // Policies stand before anything can be dropped.
+    expect(bridge?.depends_on?.policies).toEqual({ condition: 'service_completed_successfully' })
     expect(bridge?.ports).toEqual(['127.0.0.1:8000:8000'])
   })
 })

@@ -1,4 +1,4 @@
-import type { Broker, Delivery, HeaderValue, Message } from '../../brokers/broker.ts'
+import type { Broker, Delivery, Message } from '../../brokers/broker.ts'
 import type { Portal } from '../portals.ts'
 import type { Held } from './held.ts'
 
@@ -41,8 +41,7 @@ export function movedMessage(
   now: number,
   moveId?: string,
 ): Message {
-  const kept: Record<string, HeaderValue> = {}
-  for (const [name, value] of Object.entries(headers)) if (!BROKER_HEADERS.test(name)) kept[name] = value
+  const kept = withoutBrokerHeaders(headers)
   return {
     ...message,
     headers: {
@@ -78,6 +77,11 @@ export function originalMessage(message: Message): Message {
   } = message.headers
   if (first === undefined) return message
   return { ...message, headers, ...(typeof expiration === 'string' ? { expiration } : {}) }
+}
+
+/** The headers without what brokers count and note in them. */
+export function withoutBrokerHeaders(headers: Message['headers']): Message['headers'] {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !BROKER_HEADERS.test(name)))
 }
 
 const BROKER_HEADERS = /^x-(?:death|(?:first|last)-death-\w+|delivery-count|acquired-count)$/i

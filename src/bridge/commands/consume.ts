@@ -2,7 +2,7 @@ import { setMaxListeners } from 'node:events'
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Address, Broker, Consumer, Delivery, Message } from '../../brokers/broker.ts'
 import type { Command } from '../../model/command.ts'
-import { BridgeError, BrokerError, StoreError } from '../../model/errors.ts'
+import { BridgeError, BrokerError, CommandError, StoreError } from '../../model/errors.ts'
 import type { Outcome } from '../../model/outcome.ts'
 import type { Turns } from '../../util/turns.ts'
 import type { Contract } from '../contracts/contract.ts'
@@ -70,6 +70,8 @@ interface Taken {
   readonly command: Command | undefined
   /** Why it could not. */
   readonly outcome?: Outcome
+  /** Its time was over while it stood in its queue. */
+  readonly isExpired: boolean
 }
 
 /** A queue being served. */
@@ -92,8 +94,17 @@ export interface CommandConsumer {
   drain(boundMs: number): Promise<boolean>
 }
 
+/** What serves the queue where commands come first. */
+export interface CommandServer extends CommandConsumer {
+  /**
+   * Answers a command whose time was over while it stood there, as the ledger knows it, and settles the delivery, which
+   * came by another queue. It is not carried out. False when nothing is taken any more: the delivery was left alone.
+   */
+  answerExpired(delivery: Delivery): boolean
+}
+
 /** One queue of several that are served together. */
-export interface QueueConsumer extends CommandConsumer {
+export interface QueueConsumer extends CommandServer {
   /** Takes no more deliveries, for good; what is in hand is brought to its end. */
   leave(): Promise<void>
 }
@@ -157,15 +168,25 @@ class QueueServer implements QueueConsumer {
         this.#handBack(delivery)
         return
       }
-      const { length } = delivery.message.body
-      const running = this.#take(delivery).finally(() => {
-        this.#running.delete(running)
-        this.#portals.letGo(delivery)
-        this.#weigh(-length)
-      })
-      this.#running.set(running, this.#settings.now())
-      this.#weigh(length)
+      this.#hold(delivery, false)
     })
+  }
+
+  answerExpired(delivery: Delivery): boolean {
+    if (this.#stop.signal.aborted) return false
+    this.#hold(delivery, true)
+    return true
+  }
+
+  #hold(delivery: Delivery, isExpired: boolean): void {
+    const { length } = delivery.message.body
+    const running = this.#take(delivery, isExpired).finally(() => {
+      this.#running.delete(running)
+      this.#portals.letGo(delivery)
+      this.#weigh(-length)
+    })
+    this.#running.set(running, this.#settings.now())
+    this.#weigh(length)
   }
 
   /** Prefetch bounds messages, not memory: a queue of huge ones is left alone until half of them are done. */
@@ -235,7 +256,7 @@ class QueueServer implements QueueConsumer {
   }
 
   /** One delivery from arrival to its end; never rejects. */
-  async #take(delivery: Delivery): Promise<void> {
+  async #take(delivery: Delivery, isExpired: boolean): Promise<void> {
     const startedAt = this.#settings.now()
     const { message } = delivery
     const identity = identityOf(message) ?? requestHash(message)
@@ -253,7 +274,7 @@ class QueueServer implements QueueConsumer {
     const job = this.#jobs.add(identity, delivery)
     this.#arrivals.note(delivery, this.#settings.ledger?.now() ?? startedAt)
     try {
-      const report = await this.#inOrder(delivery, startedAt)
+      const report = await this.#inOrder(this.#read(delivery, startedAt, isExpired))
       job.finish(report?.outcome !== 'requeued')
       if (report !== undefined) this.#settings.onSettled({ ...report, ms: this.#settings.now() - startedAt })
     } catch (error) {
@@ -267,10 +288,9 @@ class QueueServer implements QueueConsumer {
   }
 
   /** Commands with the same order key: the next one is begun when the one before has ended, or goes back before it. */
-  #inOrder(delivery: Delivery, takenAt: number): Promise<Report | undefined> {
-    const job = this.#read(delivery, takenAt)
-    const { command } = job
-    if (command?.orderKey === undefined) return this.#held(job)
+  #inOrder(job: Taken): Promise<Report | undefined> {
+    const { delivery, command, isExpired } = job
+    if (command?.orderKey === undefined || isExpired) return this.#held(job)
     return this.#settings.turns.take(`order ${command.portal ?? ''} ${command.orderKey}`, async () => {
       const { aborted } = this.#stop.signal
       if (aborted || delivery.lost) throw new BrokerError('BROKER_CLOSED', 'Handed back before its turn came')
@@ -328,7 +348,8 @@ class QueueServer implements QueueConsumer {
   /** What processes have died of is tried alone, and is kept for people when they die of it again. */
   async #watched(job: Taken): Promise<Report | undefined> {
     const { suspects } = this.#settings
-    const { delivery } = job
+    const { delivery, isExpired } = job
+    if (isExpired) return this.#process(job)
     const verdict = await suspects?.look(delivery)
     if (verdict === 'moved') return undefined
     if (verdict !== undefined && verdict !== 'fine') {
@@ -338,21 +359,25 @@ class QueueServer implements QueueConsumer {
     return this.#process(job).finally(() => suspects?.survived(delivery))
   }
 
-  #read(delivery: Delivery, takenAt: number): Taken {
+  #read(delivery: Delivery, takenAt: number, isExpired: boolean): Taken {
     const { contract, strictOrder = false } = this.#settings
+    const taken = { delivery, takenAt, isExpired }
     try {
       const command = contract.parse(originalMessage(delivery.message))
-      return { delivery, takenAt, command: strictOrder ? { ...command, orderKey: 'strict' } : command }
+      return { ...taken, command: strictOrder ? { ...command, orderKey: 'strict' } : command }
     } catch (error) {
-      return { delivery, takenAt, command: undefined, outcome: rejected(error) }
+      return { ...taken, command: undefined, outcome: rejected(error) }
     }
   }
 
-  async #process({ delivery, takenAt, command, outcome }: Taken): Promise<Report | undefined> {
+  async #process({ delivery, takenAt, command, outcome, isExpired }: Taken): Promise<Report | undefined> {
     const ageMs = ageOf(delivery.message, takenAt) + this.#settings.now() - takenAt
     const due = command === undefined ? undefined : aged(command, ageMs)
     const entry = due === undefined ? undefined : this.#entryFor(delivery, due)
-    const carryOut = () => this.#carryOut(delivery, due, outcome, entry)
+    const carryOut = () =>
+      isExpired && due !== undefined
+        ? this.#answerLate(delivery, due, entry)
+        : this.#carryOut(delivery, due, outcome, entry)
     // A write that was published twice: the second waits, and finds the first one in the ledger.
     return entry === undefined ? carryOut() : this.#settings.turns.take(`write ${entry.key}`, carryOut)
   }
@@ -366,13 +391,7 @@ class QueueServer implements QueueConsumer {
     const aside = command === undefined ? {} : this.#asideFor(delivery, command)
     const replayed = await this.#recall(entry, aside.park)
     if (replayed === 'aside') return undefined
-    if (replayed?.reply !== undefined) {
-      // Where the asker is now, not where it was: it may have been restarted with a new reply queue.
-      const again = { ...replayed.reply, address: this.#addressFor(delivery.message, command) }
-      if (command?.reply !== false) await publishReply(this.#settings, delivery, again, () => again)
-      delivery.ack()
-      return this.#report(delivery, command, { kind: 'done', status: 200, attempts: 0 }, undefined, true)
-    }
+    if (replayed?.reply !== undefined) return this.#replay(delivery, command, replayed.reply)
     const known = failed ?? replayed?.outcome
     if (command === undefined || known !== undefined) {
       return this.#settle(delivery, command, known as Outcome, {
@@ -397,6 +416,35 @@ class QueueServer implements QueueConsumer {
     )
     if (outcome === 'aside') return undefined
     return this.#settle(delivery, command, outcome, { entry, portal, replayed: outcome === begun?.outcome })
+  }
+
+  async #replay(delivery: Delivery, command: Command | undefined, reply: KeptReply): Promise<Report> {
+    // Where the asker is now, not where it was: it may have been restarted with a new reply queue.
+    const again = { ...reply, address: this.#addressFor(delivery.message, command) }
+    if (command?.reply !== false) await publishReply(this.#settings, delivery, again, () => again)
+    delivery.ack()
+    return this.#report(delivery, command, { kind: 'done', status: 200, attempts: 0 }, undefined, true)
+  }
+
+  /**
+   * A command that expired in its queue. It may have been handed out before, and the broker does not say so: what was begun
+   * is answered from the ledger, and what has no page there and may have changed something as `unknown`.
+   */
+  async #answerLate(
+    delivery: Delivery,
+    command: Command,
+    entry: LedgerEntry | undefined,
+  ): Promise<Report | undefined> {
+    const replayed = await this.#recall(entry, undefined)
+    if (replayed === 'aside') return undefined
+    if (replayed?.reply !== undefined) return this.#replay(delivery, command, replayed.reply)
+    const known = replayed?.outcome ?? replayed?.begun?.outcome
+    // Another process may hold an older delivery of it still: what we say here must stay true.
+    const isFinal = known === undefined && this.#settings.ledger?.shared === true
+    if (isFinal) await entry?.claim()
+    const outcome = known ?? expired(entry !== undefined || isReadCommand(command))
+    const found = { entry, portal: undefined, replayed: replayed !== undefined, isFinal }
+    return this.#settle(delivery, command, outcome, found)
   }
 
   /** What the ledger knows of the command, once the quiet period of one that was begun elsewhere is over. */
@@ -424,7 +472,13 @@ class QueueServer implements QueueConsumer {
     delivery: Delivery,
     command: Command | undefined,
     outcome: Outcome,
-    known: { entry: LedgerEntry | undefined; portal: Portal | undefined; replayed: boolean },
+    known: {
+      readonly entry: LedgerEntry | undefined
+      readonly portal: Portal | undefined
+      readonly replayed: boolean
+      /** It is remembered even when it has failed. */
+      readonly isFinal?: boolean
+    },
   ): Promise<Report> {
     const { contract, now, newId } = this.#settings
     const message = originalMessage(delivery.message)
@@ -449,7 +503,8 @@ class QueueServer implements QueueConsumer {
     const smaller = (): KeptReply => encode(tooLargeToReply(command, outcome))
     const whole = encode(outcome)
     const ours = whole.message.body.length > (this.#settings.maxReplyBytes ?? Infinity) ? smaller() : whole
-    const reply = entry === undefined ? ours : await this.#remember(delivery, entry, outcome, ours)
+    const end = { outcome, isFinal: known.isFinal === true || mayHaveRun(outcome) }
+    const reply = entry === undefined ? ours : await this.#remember(delivery, entry, end, ours)
     await this.#keepForAsker(message, reply)
     if (decided === 'reply-and-keep') {
       await keepDead(this.#settings, delivery, {
@@ -473,14 +528,14 @@ class QueueServer implements QueueConsumer {
   async #remember(
     delivery: Delivery,
     entry: LedgerEntry,
-    outcome: Outcome,
+    { outcome, isFinal }: { readonly outcome: Outcome; readonly isFinal: boolean },
     reply: KeptReply,
   ): Promise<KeptReply> {
     const { now } = this.#settings
     const heldAt = now()
     for (;;) {
       try {
-        const counts = await entry.end(reply, mayHaveRun(outcome))
+        const counts = await entry.end(reply, isFinal)
         if (counts !== reply)
           this.#settings.log('command.overtaken', { ...idsOf(delivery), outcome: outcome.kind })
         return counts
@@ -554,6 +609,22 @@ function newStop(): AbortController {
   const stop = new AbortController()
   setMaxListeners(0, stop.signal)
   return stop
+}
+
+/** `failed` where the command surely did not run. */
+function expired(surelyUnsent: boolean): Outcome {
+  const late = new CommandError(
+    'DEADLINE_EXCEEDED',
+    'The deadline passed while the command stood in its queue',
+    {
+      status: 504,
+      hint: surelyUnsent
+        ? 'It was not carried out. Allow more time, and send it again under another message id.'
+        : 'It has no message id, so nobody can tell whether it was begun before: look in Bitrix24.',
+    },
+  )
+  const outcome = rejected(late)
+  return surelyUnsent ? outcome : { ...outcome, kind: 'unknown' }
 }
 
 function idsOf({ queue, message }: Delivery): {

@@ -3,7 +3,9 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker, Consumer, Delivery } from '../../brokers/broker.ts'
 import { BridgeError, BrokerError } from '../../model/errors.ts'
 import { maskSecrets } from '../../model/webhook.ts'
-import { readLetter } from './letter.ts'
+import { withoutBrokerHeaders } from '../commands/aside.ts'
+import { DEAD_HEADERS } from './headers.ts'
+import { type KnownQueues, lastDeath, readLetter } from './letter.ts'
 import type { DeadLetterStore } from './store.ts'
 
 export interface CollectSettings {
@@ -11,13 +13,19 @@ export interface CollectSettings {
   /** The dead letter queue. */
   readonly queue: string
   readonly store: Pick<DeadLetterStore, 'insert'>
+  /** Commands that the broker set aside are told by their queue. */
+  readonly commands?: DeadCommands
   /** Opens what was sealed for the letter of this id; `undefined` when the key is not there. */
   readonly open: (id: string, sealed: string) => string | undefined
-  /** The queue to which commands come that are moved to this one; a queue of anybody else is its own. */
-  readonly originOf: (queue: string) => string
   readonly now: () => number
   readonly newId: () => string
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
+}
+
+/** What the collector is told of commands. */
+export interface DeadCommands extends KnownQueues {
+  /** See `CommandServer.answerExpired`. */
+  answerExpired(delivery: Delivery): boolean
 }
 
 /** The dead letter queue being emptied into the store. */
@@ -35,6 +43,8 @@ const LONGEST_PAUSE_MS = 30_000
  * Moves letters from the dead letter queue into the store: insert, then acknowledge, so that a process that is killed in
  * between leaves one letter and loses none. Several processes may do it side by side. While the store is away letters
  * stay in the queue; while there is no queue, it is looked for.
+ *
+ * A command whose time was over while it stood in its queue becomes no letter: its sender waits for a reply, and gets one.
  *
  * A letter that is there already is the same death written twice, and is acknowledged. Was the first one sent again since
  * then, or is this a message of somebody else that the broker has never handed out before, it is another letter.
@@ -92,9 +102,16 @@ async function keep(settings: CollectSettings, delivery: Delivery, signal: Abort
   for (let wait = FIRST_PAUSE_MS; ; wait = Math.min(LONGEST_PAUSE_MS, wait * 2)) {
     try {
       if (signal.aborted) break
-      await storeLetter(settings, delivery)
-      delivery.ack()
-      return
+      const late = expiredCommand(delivery, settings.commands)
+      if (late === undefined) {
+        await storeLetter(settings, delivery)
+        delivery.ack()
+        return
+      }
+      if (settings.commands?.answerExpired(late) === true) return
+      // We are about to end, and somebody else has it after that.
+      await pause(wait, signal)
+      if (delivery.lost) return
     } catch (error) {
       settings.log('dead.unstored', {
         queue: delivery.queue,
@@ -109,9 +126,35 @@ async function keep(settings: CollectSettings, delivery: Delivery, signal: Abort
   delivery.requeue()
 }
 
+/** The command as it stood in its queue when its time was over; `undefined` for anything else. Settling it settles the letter. */
+function expiredCommand(delivery: Delivery, commands: DeadCommands | undefined): Delivery | undefined {
+  const { headers } = delivery.message
+  const death = DEAD_HEADERS.reason in headers ? undefined : lastDeath(headers)
+  if (commands === undefined || death?.reason !== 'EXPIRED' || death.queue !== commands.queue)
+    return undefined
+  const { expiration } = death
+  return {
+    message: {
+      ...delivery.message,
+      headers: withoutBrokerHeaders(headers),
+      ...(expiration === undefined ? {} : { expiration }),
+    },
+    queue: commands.queue,
+    exchange: '',
+    routingKey: commands.queue,
+    redelivered: delivery.redelivered,
+    deliveryCount: delivery.deliveryCount,
+    get lost() {
+      return delivery.lost
+    },
+    ack: () => delivery.ack(),
+    requeue: () => delivery.requeue(),
+  }
+}
+
 async function storeLetter(settings: CollectSettings, delivery: Delivery): Promise<void> {
-  const { store, now, newId, open, originOf } = settings
-  const { letter, content } = readLetter(delivery, { now: now(), open, originOf })
+  const { store, now, newId, open, commands } = settings
+  const { letter, content } = readLetter(delivery, { now: now(), open, commands })
   const known = await store.insert(letter, content)
   if (known === 'new') return
   const another = known === 'retried' || (letter.kind === 'foreign' && !delivery.redelivered)

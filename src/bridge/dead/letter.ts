@@ -15,12 +15,38 @@ export interface ReadLetter {
 /** Bodies up to here are searched for method and portal of a letter that does not say them. */
 const LONGEST_SEARCHED = 1024 * 1024
 
+/** The queues of commands. */
+export interface KnownQueues {
+  /** Where commands come first. */
+  readonly queue: string
+  /** They stand on this one: the first, or one beside it. */
+  isCommandQueue(queue: string): boolean
+}
+
+/** What there is to say of a message that a broker has set aside. https://www.rabbitmq.com/docs/dlx */
+const BROKER_REASONS: Readonly<Record<string, { readonly description: string; readonly hint: string }>> = {
+  DELIVERY_LIMIT: {
+    description:
+      'The broker has handed it out more often than it may: whoever had it ended, lost the connection or gave it back.',
+    hint: 'See in the log why. A command may have been carried out: look in Bitrix24, then send it under a new id or drop it.',
+  },
+  EXPIRED: {
+    description:
+      'It stood in its queue for longer than its expiration, or the lifetime of the queue, allows.',
+    hint: 'Send it again if it is still of use, or drop it.',
+  },
+  MAXLEN: {
+    description: 'Its queue was full, and dropped it to make room for others.',
+    hint: 'Have the queue refuse what is too much (overflow: reject-publish), and send it again.',
+  },
+}
+
 /**
  * Reads a message of the dead letter queue, whoever put it there; never throws. One without a note of ours is `foreign`,
- * its reason and queue are those of the broker's `x-death`, and its id comes from its content.
+ * its reason and queue are those of the broker's `x-death`, and its id comes from its content. A command that was
+ * handed out too often may have been carried out; one that died on a queue beside the command queue belongs to that.
  *
- * `open` opens what `markDead` has sealed, or gives `undefined`; `originOf` gives the queue to which commands come whose
- * message died on a queue of ours beside it.
+ * `open` opens what `markDead` has sealed, or gives `undefined`.
  *
  * https://www.rabbitmq.com/docs/dlx#effects
  */
@@ -29,7 +55,7 @@ export function readLetter(
   options: {
     readonly now: number
     readonly open: (id: string, sealed: string) => string | undefined
-    readonly originOf: (queue: string) => string
+    readonly commands?: KnownQueues | undefined
   },
 ): ReadLetter {
   const message = asFirstSent(delivery.message)
@@ -40,14 +66,15 @@ export function readLetter(
   const isReply = say('replyKey') !== undefined || note[DEAD_HEADERS.replyExchange] !== undefined
   const ours = say('reason') !== undefined
   const death = ours ? undefined : lastDeath(note)
+  const words = BROKER_REASONS[death?.reason ?? '']
   const diedOn = say('queue') ?? death?.queue
-  const queue = diedOn === undefined ? undefined : options.originOf(diedOn)
+  const queue = isOfCommands(diedOn, options.commands) ? options.commands?.queue : diedOn
   const found = searched(message)
   const original = splitSecrets(originalHeaders(note))
   const sealed = say('sealed')
   const opened = sealed === undefined ? undefined : options.open(id, sealed)
   const { body, headers: _, expiration, ...properties } = message
-  const lifetime = say('expiration') ?? expiration
+  const lifetime = say('expiration') ?? expiration ?? death?.expiration
   const target = isReply
     ? { exchange: say('replyExchange') ?? '', routingKey: say('replyKey') ?? '' }
     : queue === undefined
@@ -58,7 +85,7 @@ export function readLetter(
     kind: isReply ? 'reply' : ours ? 'command' : 'foreign',
     state: 'open',
     reason: plain(say('reason') ?? death?.reason, 64) ?? 'FOREIGN',
-    unsure: note[DEAD_HEADERS.unsure] === true,
+    unsure: note[DEAD_HEADERS.unsure] === true || isUnsure(death, options.commands),
     attempts: number('attempts') ?? 0,
     deliveries: number('deliveries') ?? death?.count ?? 1,
     bytes: body.length,
@@ -66,8 +93,8 @@ export function readLetter(
     storedAt: options.now,
     retries: 0,
     ...given({
-      description: plain(say('description'), 1000),
-      hint: plain(say('hint'), 1000),
+      description: plain(say('description') ?? words?.description, 1000),
+      hint: plain(say('hint') ?? words?.hint, 1000),
       queue: plain(queue, 255),
       contract: plain(say('contract'), 32),
       portal: plain(say('portal') ?? found.portal, 255)?.toLowerCase(),
@@ -103,25 +130,38 @@ function contentId({ body, headers, ...properties }: Message): string {
   return hash.digest('hex').slice(0, 32)
 }
 
-interface Death {
+/** How a broker set a message aside. */
+export interface Death {
+  /** In capitals: `EXPIRED`, `DELIVERY_LIMIT`. */
   readonly reason?: string
   readonly queue?: string
   readonly count?: number
   readonly at?: number
+  /** The property `expiration` that it had there. */
+  readonly expiration?: string
 }
 
-/** The newest entry stands first: https://www.rabbitmq.com/docs/dlx#effects */
-function lastDeath(headers: Message['headers']): Death | undefined {
+function isUnsure({ reason, queue }: Death = {}, commands?: KnownQueues): boolean {
+  return reason === 'DELIVERY_LIMIT' && isOfCommands(queue, commands)
+}
+
+function isOfCommands(queue: string | undefined, commands: KnownQueues | undefined): boolean {
+  return queue !== undefined && commands?.isCommandQueue(queue) === true
+}
+
+/** The newest entry of `x-death` stands first: https://www.rabbitmq.com/docs/dlx#effects */
+export function lastDeath(headers: Message['headers']): Death | undefined {
   const list = headers['x-death']
   const entry = Array.isArray(list) ? (list[0] as HeaderValue | undefined) : undefined
   if (typeof entry !== 'object' || entry === null || Array.isArray(entry) || Buffer.isBuffer(entry)) return
-  const { reason, queue, count, time } = entry as Readonly<Record<string, HeaderValue>>
+  const { reason, queue, count, time, ...rest } = entry as Readonly<Record<string, HeaderValue>>
   const { value } = (time ?? {}) as { value?: HeaderValue }
   const seconds = numberOf(value)
   return given({
     reason: textOf(reason)?.toUpperCase(),
     queue: textOf(queue),
     count: numberOf(count),
+    expiration: textOf(rest['original-expiration']),
     at: seconds === undefined ? undefined : seconds * 1000,
   })
 }

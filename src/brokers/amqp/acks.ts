@@ -1,24 +1,21 @@
 import type { Channel, Message } from 'amqplib'
 
 /**
- * Sends the acknowledgements of one channel, gathered until the end of the current turn of the event loop: an unbroken
- * run of settled deliveries costs one frame (`multiple`), those beyond a gap one each. After `close`, or once the
- * channel is gone, nothing is sent: the broker hands the messages out again.
+ * Sends the acknowledgements of one channel, gathered until the end of the current turn of the event loop: those before
+ * the oldest delivery that is still out cost one frame (`multiple`), those beyond it one each. After `close`, or once the
+ * channel is gone, nothing is sent: the broker hands the messages out again. What is remembered is what is out, which
+ * prefetch bounds, however long one of them stays.
  *
- * Tags count up by one on each channel: https://www.rabbitmq.com/docs/confirms#consumer-acks-delivery-tags
+ * Tags rise on each channel: https://www.rabbitmq.com/docs/confirms#consumer-acks-delivery-tags
  */
 export class AckWindow {
   readonly #channel: Channel
-  /** Every tag up to here has been settled and sent. */
-  #floor = 0
+  /** Handed out and not settled, oldest first. */
+  readonly #out = new Set<number>()
   /** Settled, not yet sent. */
   readonly #done = new Set<number>()
-  /** Above the floor, settled and sent. */
-  readonly #sent = new Set<number>()
   #scheduled = false
   #closed = false
-  /** Deliveries handed out and not settled. */
-  outstanding = 0
   /** Called when the last outstanding delivery has been settled and the broker told. */
   onIdle: (() => void) | undefined
 
@@ -31,9 +28,19 @@ export class AckWindow {
     return this.#closed
   }
 
+  /** Tags that are remembered. */
+  get size(): number {
+    return this.#out.size + this.#done.size
+  }
+
+  /** A delivery has come. */
+  add(tag: number): void {
+    this.#out.add(tag)
+  }
+
   ack(tag: number): void {
     if (this.#closed) return
-    this.outstanding--
+    this.#out.delete(tag)
     this.#done.add(tag)
     if (this.#scheduled) return
     this.#scheduled = true
@@ -42,32 +49,28 @@ export class AckWindow {
 
   requeue(tag: number): void {
     if (this.#closed) return
-    this.outstanding--
-    this.#sent.add(tag)
+    this.#out.delete(tag)
     // `nack`, not `reject`: from 4.3 on a rejected message counts as a failure of its consumer.
     this.#send(() => this.#channel.nack(rawOf(tag), false, true))
-    if (this.outstanding === 0 && !this.#scheduled) this.onIdle?.()
+    if (this.#out.size === 0 && !this.#scheduled) this.onIdle?.()
   }
 
   /** Sends what is gathered at once. */
   flush(): void {
     this.#scheduled = false
     if (this.#closed) return
-    const first = this.#floor + 1
+    const [oldest = Infinity] = this.#out
+    let before = 0
     let last = 0
-    for (;;) {
-      const next = this.#floor + 1
-      if (this.#done.delete(next)) last = next
-      else if (!this.#sent.delete(next)) break
-      this.#floor = next
-    }
-    if (last > 0) this.#send(() => this.#channel.ack(rawOf(last), last > first))
     for (const tag of this.#done) {
-      this.#send(() => this.#channel.ack(rawOf(tag), false))
-      this.#sent.add(tag)
+      if (tag < oldest) {
+        before++
+        last = Math.max(last, tag)
+      } else this.#send(() => this.#channel.ack(rawOf(tag), false))
     }
+    if (before > 0) this.#send(() => this.#channel.ack(rawOf(last), before > 1))
     this.#done.clear()
-    if (this.outstanding === 0) this.onIdle?.()
+    if (this.#out.size === 0) this.onIdle?.()
   }
 
   close(): void {

@@ -37,7 +37,7 @@ export async function subscribe(model: ChannelModel, options: SubscriptionOption
       void interrupt('the broker cancelled the consumer, most often because the queue was deleted')
       return
     }
-    acks.outstanding++
+    acks.add(raw.fields.deliveryTag)
     if (stopped) {
       acks.requeue(raw.fields.deliveryTag)
       return

@@ -3,7 +3,7 @@ import { existsSync } from 'node:fs'
 import { resolve } from 'node:path'
 import { chooseContract } from '../../bridge/contracts/select.ts'
 import { checkReplyRoute } from '../../bridge/contracts/topology.ts'
-import type { Broker, Topology } from '../../brokers/broker.ts'
+import type { Broker, BrokerState, Topology } from '../../brokers/broker.ts'
 import type { Config } from '../../config/config.ts'
 import { FIELDS } from '../../config/fields.ts'
 import { BrokerError } from '../../model/errors.ts'
@@ -21,6 +21,7 @@ export async function checkBroker(config: Config, cwd: string, signal: AbortSign
       const where = FIELDS.broker.kind.show(config.broker)
       return [
         ok('broker', where),
+        ...checkServer(broker.state().server),
         ...(await checkQueues(config, broker)),
         ...(await checkRights(config, broker)),
       ]
@@ -30,6 +31,35 @@ export async function checkBroker(config: Config, cwd: string, signal: AbortSign
   } catch (error) {
     return [fail('broker', error)]
   }
+}
+
+/**
+ * The server's version. From RabbitMQ 4.0 on quorum queues have a limit of deliveries, and over AMQP nobody can see whether
+ * a policy says what becomes of what comes back more often.
+ *
+ * https://www.rabbitmq.com/docs/quorum-queues#poison-message-handling
+ */
+export function checkServer(server: BrokerState['server']): Finding[] {
+  if (server === undefined) return []
+  const { product, version } = server
+  const text = `${product} ${version}`
+  const [major = 0, minor = 0] = version.split('.').map(Number)
+  if (product !== 'RabbitMQ') return [ok('server', text)]
+  if (major < 3 || (major === 3 && minor < 10))
+    return [
+      warn(
+        'server',
+        `${text} is older than what the bridge is tried with`,
+        'Install RabbitMQ 3.10 or newer.',
+      ),
+    ]
+  const limit = major >= 4 ? 'drops what comes back more than 20 times' : 'drops what expires in a queue'
+  return [
+    {
+      ...ok('server', `${text}, which ${limit}, unless a policy says where to`),
+      hint: 'See `rabbitmqctl list_policies`; ops/rabbitmq/policies.sh sets them (docs/operating.md#policies-of-the-broker).',
+    },
+  ]
 }
 
 async function checkQueues(config: Config, broker: Broker): Promise<Finding[]> {

@@ -71,7 +71,11 @@ async function open(kind: BrokerKind) {
             return undefined
           }
         },
-        originOf: (name) => (name.startsWith('commands.lane.') ? 'commands' : name),
+        commands: {
+          queue: 'commands',
+          isCommandQueue: (name) => name.startsWith('commands'),
+          answerExpired: () => false,
+        },
         now: Date.now,
         newId: randomUUID,
         log: (event) => logged.push(event),

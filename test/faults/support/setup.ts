@@ -1,11 +1,11 @@
 import { chmodSync, mkdtempSync, rmSync } from 'node:fs'
-import { type AddressInfo, createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { findPostgres } from '../../../scripts/databases.mjs'
 import { findRabbitmq } from '../../../scripts/rabbitmq.mjs'
 import { build, placeForBuilt } from '../../support/built.ts'
 import { VARIABLES } from './engines.ts'
+import { freePorts } from './ports.ts'
 import { PostgresCluster, postgresPrograms } from './postgres.ts'
 import { RabbitNode, rabbitPrograms } from './rabbitmq.ts'
 
@@ -78,23 +78,4 @@ function missing(variable: string, name: string, how: string): void {
   if (process.env.CI) throw new Error(`${name} is needed here: ${how}`)
   process.env[variable] = JSON.stringify({ missing: `no ${name}: ${how}` })
   console.warn(`\nSKIPPED: faults of ${name} (${how})\n`)
-}
-
-/** A free port with two free ones behind it, as far as one can tell. */
-async function freePorts(): Promise<number> {
-  for (;;) {
-    const first = await freePort(0)
-    if (first < 65_000 && (await freePort(first + 1)) > 0 && (await freePort(first + 2)) > 0) return first
-  }
-}
-
-function freePort(port: number): Promise<number> {
-  return new Promise((resolve) => {
-    const server = createServer()
-    server.on('error', () => resolve(-1))
-    server.listen(port, '127.0.0.1', () => {
-      const found = (server.address() as AddressInfo).port
-      server.close(() => resolve(found))
-    })
-  })
 }
