@@ -439,12 +439,13 @@ class QueueServer implements QueueConsumer {
     if (replayed === 'aside') return undefined
     if (replayed?.reply !== undefined) return this.#replay(delivery, command, replayed.reply)
     const known = replayed?.outcome ?? replayed?.begun?.outcome
-    // Another process may hold an older delivery of it still: what we say here must stay true.
-    const isFinal = known === undefined && this.#settings.ledger?.shared === true
-    if (isFinal) await entry?.claim()
     const outcome = known ?? expired(entry !== undefined || isReadCommand(command))
-    const found = { entry, portal: undefined, replayed: replayed !== undefined, isFinal }
-    return this.#settle(delivery, command, outcome, found)
+    // Whoever holds an older delivery of it still finds this end in the ledger.
+    return this.#settle(delivery, command, outcome, {
+      entry,
+      portal: undefined,
+      replayed: replayed !== undefined,
+    })
   }
 
   /** What the ledger knows of the command, once the quiet period of one that was begun elsewhere is over. */
@@ -476,8 +477,6 @@ class QueueServer implements QueueConsumer {
       readonly entry: LedgerEntry | undefined
       readonly portal: Portal | undefined
       readonly replayed: boolean
-      /** It is remembered even when it has failed. */
-      readonly isFinal?: boolean
     },
   ): Promise<Report> {
     const { contract, now, newId } = this.#settings
@@ -503,8 +502,7 @@ class QueueServer implements QueueConsumer {
     const smaller = (): KeptReply => encode(tooLargeToReply(command, outcome))
     const whole = encode(outcome)
     const ours = whole.message.body.length > (this.#settings.maxReplyBytes ?? Infinity) ? smaller() : whole
-    const end = { outcome, isFinal: known.isFinal === true || mayHaveRun(outcome) }
-    const reply = entry === undefined ? ours : await this.#remember(delivery, entry, end, ours)
+    const reply = entry === undefined ? ours : await this.#remember(delivery, entry, outcome, ours)
     await this.#keepForAsker(message, reply)
     if (decided === 'reply-and-keep') {
       await keepDead(this.#settings, delivery, {
@@ -528,14 +526,14 @@ class QueueServer implements QueueConsumer {
   async #remember(
     delivery: Delivery,
     entry: LedgerEntry,
-    { outcome, isFinal }: { readonly outcome: Outcome; readonly isFinal: boolean },
+    outcome: Outcome,
     reply: KeptReply,
   ): Promise<KeptReply> {
     const { now } = this.#settings
     const heldAt = now()
     for (;;) {
       try {
-        const counts = await entry.end(reply, isFinal)
+        const counts = await entry.end(reply, mayHaveRun(outcome))
         if (counts !== reply)
           this.#settings.log('command.overtaken', { ...idsOf(delivery), outcome: outcome.kind })
         return counts

@@ -63,11 +63,16 @@ async function served({
   /** Hands out a command and waits for its end. */
   async function deliver(
     command: Record<string, unknown>,
-    more: Partial<Delivery> & { readonly headers?: Message['headers']; readonly messageId?: string } = {},
+    more: Partial<Delivery> & {
+      readonly headers?: Message['headers']
+      readonly messageId?: string
+      readonly expired?: boolean
+    } = {},
   ): Promise<void> {
-    const { headers = {}, messageId = 'm-1', ...rest } = more
+    const { headers = {}, messageId = 'm-1', expired = false, ...rest } = more
     await new Promise<void>((resolve) => {
-      handOut({
+      const take = expired ? (delivery: Delivery) => consumer.answerExpired(delivery) : handOut
+      take({
         message: { body: Buffer.from(JSON.stringify(command)), headers, messageId },
         queue,
         exchange: '',
@@ -131,6 +136,16 @@ describe('a command that has failed', () => {
     await deliver(add, { headers, redelivered: true })
     await deliver(add, { headers, redelivered: true })
     expect(outcomes()).toEqual(['failed', 'done', 'done'])
+  })
+
+  it('because it expired in its queue is a new one when it is published again, and answered alike elsewhere', async () => {
+    const taken = Date.now()
+    const { portal, deliver, outcomes } = await served({ answer: () => '{"result":7}' })
+    await deliver(add, { expired: true })
+    await deliver(add, { headers: { 'x-b24-first-seen': taken } })
+    expect(portal.requests).toHaveLength(0)
+    await deliver(add)
+    expect(outcomes()).toEqual(['failed', 'failed', 'done'])
   })
 
   it('and never left is answered alike as well', async () => {
