@@ -364,6 +364,7 @@ class QueueServer implements QueueConsumer {
     if (replayed?.reply !== undefined) {
       // Where the asker is now, not where it was: it may have been restarted with a new reply queue.
       const again = { ...replayed.reply, address: this.#addressFor(delivery.message, command) }
+      await this.#keepForAsker(originalMessage(delivery.message), again)
       if (command?.reply !== false) await publishReply(this.#settings, delivery, again, () => again)
       delivery.ack()
       return this.#report(delivery, command, { kind: 'done', status: 200, attempts: 0 }, undefined, true)
