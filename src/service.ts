@@ -30,6 +30,7 @@ import { ledgerQueries } from './stores/bound.ts'
 import { installRecords } from './stores/installs.ts'
 import { listPortals } from './stores/queries/portals.ts'
 import type { Store } from './stores/store.ts'
+import { Turns } from './util/turns.ts'
 
 export type { ServiceOptions } from './service/foundation.ts'
 
@@ -99,6 +100,7 @@ async function start(
     shared: store.features.shared,
     startStopwatch: base.startStopwatch,
   })
+  const turns = new Turns()
   const outbox = createOutboxPart(speaking, ledger)
   const lanes = (): { domain: string; stats: LaneStats }[] =>
     base.portals.list().map(({ domain, lane }) => ({ domain, stats: lane.stats() }))
@@ -134,6 +136,7 @@ async function start(
       ...speaking,
       quietMs: config.quietMs,
       ledger,
+      turns,
       contract: createNativeContract({ maxBodyBytes: config.maxBodyBytes }),
       commandQueue: chosen.contract.name === 'native' ? chosen.commandQueue : undefined,
     }),
@@ -152,7 +155,7 @@ async function start(
   const { url } = await http.listen()
   logger.info({ url }, 'service.listening')
   if (config.events.enabled) await events.start()
-  const served = await serveCommands(speaking, chosen, ledger)
+  const served = await serveCommands(speaking, chosen, { ledger, turns })
   consumer = served
   dead.start(chosen.deadQueue, {
     queue: chosen.commandQueue,

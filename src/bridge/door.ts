@@ -2,6 +2,7 @@ import type { Broker, Message } from '../brokers/broker.ts'
 import type { Command } from '../model/command.ts'
 import { BrokerError, CommandError, StoreError } from '../model/errors.ts'
 import type { Outcome } from '../model/outcome.ts'
+import type { Turns } from '../util/turns.ts'
 import { KEEP_REPLY_HEADER } from './commands/consume.ts'
 import { execute } from './commands/execute.ts'
 import { decodeKept, type Ledger, NOT_KEPT, REUSED, requestHash } from './commands/ledger.ts'
@@ -17,7 +18,9 @@ export interface DoorSettings {
   readonly contract: Contract
   readonly portals: Portals
   readonly ledger: Ledger
-  readonly broker: Broker
+  /** What this process does one at a time, whether it came by HTTP or by a queue. */
+  readonly turns: Turns
+  readonly broker: Pick<Broker, 'publish'>
   /** The queue for commands that are not waited for; `undefined` when it speaks another contract. */
   readonly commandQueue: string | undefined
   /** How long a write in doubt is left alone before it is looked up or repeated. */
@@ -30,15 +33,17 @@ export interface DoorSettings {
 /** Commands from callers who speak HTTP, run by the same lanes and remembered in the same ledger. */
 export interface Door {
   /**
-   * Runs a command and gives its reply. A write whose `messageId` was seen before gets the earlier reply; while the
-   * first one still runs, both wait for it. Rejects when nothing was run and the caller may simply ask again: with a
-   * `StoreError`, or with a `CommandError` of status 503 while we shut down.
+   * Runs a command and gives its reply. A write whose `messageId` was seen before, here or on the command queue, gets the
+   * earlier reply; while the first one still runs here, both wait for it. Rejects when nothing was run and the caller may
+   * simply ask again: with a `StoreError`, or with a `CommandError` of status 503 while we shut down, or while another
+   * process may be at it; and with one of status 422 for another command under the same `messageId`.
    */
   run(message: Message, signal: AbortSignal): Promise<{ readonly reply: Message }>
   /**
    * Puts a command on the command queue; `messageId` must be set. Rejects with a `CommandError` for a command that
    * cannot be parsed or repeats a `messageId` with another body, with a `BrokerError` when the queue cannot take it.
-   * The same command again under the same `messageId` is not run twice.
+   * The same command again under the same `messageId` is put there again unless it is known to be there or has ended;
+   * a write is not carried out twice.
    */
   enqueue(message: Message): Promise<void>
   /** The reply to an enqueued command; `'pending'` before it has ended, `undefined` for an unknown id. */
@@ -46,8 +51,10 @@ export interface Door {
 }
 
 export function createDoor(settings: DoorSettings): Door {
-  const { contract, portals, ledger, broker, commandQueue, now, newId } = settings
+  const { contract, portals, ledger, turns, broker, commandQueue, now, newId } = settings
   const running = new Map<string, Promise<{ reply: Message }>>()
+  /** Pages of commands that the broker has from us. */
+  const queued = new Set<string>()
 
   const encode = (
     message: Message,
@@ -61,14 +68,32 @@ export function createDoor(settings: DoorSettings): Door {
       ...(portal === undefined ? {} : { portal: portal.domain }),
     })
 
-  async function carryOut(message: Message, signal: AbortSignal): Promise<{ reply: Message }> {
-    let command: Command | undefined
-    let portal: Portal | undefined
+  async function run(message: Message, signal: AbortSignal): Promise<{ reply: Message }> {
+    let command: Command
     try {
       command = contract.parse(message)
-      const entry = entryFor(message, command)
+    } catch (error) {
+      return { reply: encode(message, undefined, rejected(error)) }
+    }
+    const entry = entryFor(message, command)
+    const work = (): Promise<{ reply: Message }> => carryOut(message, { command, entry, signal })
+    return entry === undefined ? work() : turns.take(`write ${entry.key}`, work)
+  }
+
+  async function carryOut(
+    message: Message,
+    asked: {
+      readonly command: Command
+      readonly entry: LedgerEntry | undefined
+      readonly signal: AbortSignal
+    },
+  ): Promise<{ reply: Message }> {
+    const { command, entry, signal } = asked
+    let portal: Portal | undefined
+    try {
       const known = await entry?.recall()
       if (known?.reply !== undefined) return { reply: known.reply.message }
+      if (known?.outcome?.failure === REUSED) throw reused()
       if (known?.outcome !== undefined) return { reply: encode(message, command, known.outcome) }
       if (known !== undefined && (entry?.quietLeft(known) ?? 0) > 0) throw begunElsewhere()
       const { messageId } = message
@@ -91,24 +116,26 @@ export function createDoor(settings: DoorSettings): Door {
       const counts = (await entry?.end(reply, mayHaveRun(outcome))) ?? reply
       return { reply: counts.message }
     } catch (error) {
-      if (error instanceof StoreError || (error instanceof CommandError && error.status === 503)) throw error
+      if (error instanceof StoreError || isRefusal(error)) throw error
       return { reply: encode(message, command, rejected(error), portal) }
     }
   }
 
   function entryFor(message: Message, command: Command): LedgerEntry | undefined {
     if (message.messageId === undefined || isReadCommand(command)) return undefined
-    return new LedgerEntry(ledger, `http-run ${message.messageId}`, requestHash(message))
+    // The page of the same command on the queue, which is the same command.
+    const place = commandQueue === undefined ? 'http-run' : `${contract.name} ${commandQueue}`
+    return new LedgerEntry(ledger, `${place} ${message.messageId}`, requestHash(message))
   }
 
   return {
     run(message, signal) {
       const id = message.messageId
-      if (id === undefined) return carryOut(message, signal)
+      if (id === undefined) return run(message, signal)
       const key = `${id} ${requestHash(message)}`
       let first = running.get(key)
       if (first === undefined) {
-        first = carryOut(message, signal).finally(() => running.delete(key))
+        first = run(message, signal).finally(() => running.delete(key))
         running.set(key, first)
       }
       return first
@@ -128,20 +155,22 @@ export function createDoor(settings: DoorSettings): Door {
       await portals.find(contract.parse(message))
       const key = keyOf(message.messageId as string)
       const hash = requestHash(message)
-      const record = await ledger.find(key)
-      if (record !== undefined && record.requestHash !== hash) throw reused()
-      // It is done, or on its way: unless its publication failed, the reply will come.
-      if (record !== undefined) return
       const since = await ledger.started(key, hash)
-      if (since === undefined) return
+      const record = since === undefined ? await ledger.find(key) : undefined
+      if (record !== undefined && record.requestHash !== hash) throw reused()
+      // Whoever began it may have died before it was on the queue. Where it stands there twice it is carried out once.
+      if (record?.state === 'done' || (since === undefined && queued.has(key))) return
       const headers = { ...message.headers, [KEEP_REPLY_HEADER]: key }
       try {
         await broker.publish({ exchange: '', routingKey: commandQueue }, { ...message, headers })
       } catch (error) {
         // Unless the broker may have stored it all the same, nobody will ever write its reply.
-        if (!(error instanceof BrokerError && error.mayBeStored)) await ledger.forget(key, since)
+        const isStored = error instanceof BrokerError && error.mayBeStored
+        if (since !== undefined && !isStored) await ledger.forget(key, since)
         throw error
       }
+      queued.add(key)
+      if (queued.size > MOST_QUEUED) queued.delete(queued.values().next().value as string)
     },
 
     async find(id) {
@@ -155,6 +184,14 @@ export function createDoor(settings: DoorSettings): Door {
     },
   }
 }
+
+/** The caller may ask again, or has given the id to another command before: nothing that a reply says. */
+function isRefusal(error: unknown): boolean {
+  return error instanceof CommandError && (error.status === 503 || error.code === REUSED.code)
+}
+
+/** Remembered only so that one who asks often does not fill the queue. */
+const MOST_QUEUED = 10_000
 
 function withdrawn(outcome: Outcome): CommandError {
   const { code = 'CLIENT_CLOSED', description = '' } = outcome.failure ?? {}

@@ -40,11 +40,25 @@ export function deadPaths(): Record<string, unknown> {
         security: TOKEN,
         requestBody: body({
           ...HOW,
-          filter: { type: 'object', properties: Object.fromEntries(FILTER.map(([name]) => [name, TEXT])) },
+          filter: FILTER_OBJECT,
           rate_per_second: { type: 'number', default: RATE_PER_SECOND },
           limit: { type: 'integer', default: MOST_LETTERS },
         }),
         responses: { 200: json('How many were sent, skipped, failed, and why.'), ...refusals([400, 409]) },
+      },
+    },
+    '/v1/dead/drop': {
+      post: {
+        operationId: 'dropDeadLetters',
+        summary: 'Forget all letters for good that fit; drops nothing unless `dry_run` is false.',
+        security: TOKEN,
+        requestBody: body({
+          by: HOW.by,
+          filter: FILTER_OBJECT,
+          limit: { type: 'integer', default: MOST_LETTERS },
+          dry_run: { type: 'boolean', default: true, description: 'Drops nothing, and says how many fit.' },
+        }),
+        responses: { 200: json('How many were dropped, or would be.'), ...refusals([400, 409]) },
       },
     },
     '/v1/dead/{id}': {
@@ -98,6 +112,11 @@ const FILTER = [
   ['since', 'Set aside at or after this moment (ISO 8601).'],
   ['until', 'Set aside before this moment (ISO 8601).'],
 ] as const
+const FILTER_OBJECT = {
+  type: 'object',
+  properties: Object.fromEntries(FILTER.map(([name]) => [name, TEXT])),
+  additionalProperties: false,
+} as const
 const HOW = {
   by: { type: 'string', description: 'Who wants it, for the record.' },
   new_id: { type: 'boolean', description: 'A fresh message id: it runs whatever became of the first one.' },

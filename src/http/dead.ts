@@ -63,6 +63,14 @@ const RETRY_MANY = z.strictObject({
   limit: z.number().int().min(1).max(1_000_000).default(MOST_LETTERS),
 })
 
+const DROP_MANY = z.strictObject({
+  by: HOW.by,
+  filter: FILTER,
+  limit: z.number().int().min(1).max(1_000_000).default(MOST_LETTERS),
+  // There is no way back.
+  dry_run: z.boolean().default(true),
+})
+
 /** `/v1/dead`: what was set aside, for operators; see `docs/dead-letters.md`. */
 export function addDeadRoutes(server: FastifyInstance, { letters: known, guard }: DeadRoutes): void {
   const onRequest = async (request: FastifyRequest): Promise<void> =>
@@ -91,7 +99,7 @@ export function addDeadRoutes(server: FastifyInstance, { letters: known, guard }
       rate_per_second: ratePerSecond,
       limit,
       ...how
-    } = read(RETRY_MANY, bodyOf(request), 'RETRY_INVALID')
+    } = read(RETRY_MANY, bodyOf(request, 'RETRY_INVALID'), 'RETRY_INVALID')
     const options = { ...howOf(how, request), ratePerSecond, limit, signal: hangUp(reply) }
     const { problems, sent, wouldSend, skipped, failed, whole } = await letters().retryMany(
       filterOf(filter),
@@ -106,8 +114,19 @@ export function addDeadRoutes(server: FastifyInstance, { letters: known, guard }
       problems: problems.map(({ letter, end, code, why }) => ({ id: letter.id, end, code, why })),
     }
   })
+  server.post('/v1/dead/drop', { onRequest }, async (request, reply) => {
+    const {
+      by,
+      filter,
+      limit,
+      dry_run: dryRun,
+    } = read(DROP_MANY, bodyOf(request, 'DROP_INVALID'), 'DROP_INVALID')
+    const options = { by: operator(request, by), limit, dryRun, signal: hangUp(reply) }
+    const { dropped, wouldDrop, whole } = await letters().dropMany(filterOf(filter), options)
+    return { dropped, would_drop: wouldDrop, whole }
+  })
   server.post<{ Params: { id: string } }>('/v1/dead/:id/retry', { onRequest }, async (request) => {
-    const { edit, ...how } = read(RETRY, bodyOf(request), 'RETRY_INVALID')
+    const { edit, ...how } = read(RETRY, bodyOf(request, 'RETRY_INVALID'), 'RETRY_INVALID')
     const options = { ...howOf(how, request), ...(edit === undefined ? {} : { edit: editOf(edit) }) }
     const { letter, address, message } = await letters().retry(request.params.id, options)
     return {
@@ -131,12 +150,12 @@ function read<T>(schema: z.ZodType<T>, value: unknown, code: LetterRefusalCode):
   return data
 }
 
-function bodyOf({ body }: FastifyRequest): unknown {
+function bodyOf({ body }: FastifyRequest, code: LetterRefusalCode): unknown {
   if (!Buffer.isBuffer(body) || body.length === 0) return {}
   try {
     return JSON.parse(body.toString('utf8')) as unknown
   } catch {
-    throw refuseLetter('RETRY_INVALID')
+    throw refuseLetter(code)
   }
 }
 

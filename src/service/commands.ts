@@ -6,7 +6,7 @@ import type { Broker } from '../brokers/broker.ts'
 import type { Logger } from '../log.ts'
 import { pruneLedger } from '../stores/queries/ledger.ts'
 import { addFacts, type SpanFacts } from '../util/tracing.ts'
-import { Turns } from '../util/turns.ts'
+import type { Turns } from '../util/turns.ts'
 import { serveWithAside } from './aside.ts'
 import { sealForQueue } from './dead-letters.ts'
 import type { Foundation } from './foundation.ts'
@@ -18,7 +18,7 @@ const RECHECK_MS = 2000
 export async function serveCommands(
   base: Foundation,
   chosen: ChosenContract,
-  ledger: Ledger,
+  { ledger, turns }: { readonly ledger: Ledger; readonly turns: Turns },
 ): Promise<CommandServer> {
   const { broker, portals, config, logger, metrics, now, newId, closing, store } = base
   await base.unlessStopped(chosen.prepare(broker))
@@ -26,7 +26,7 @@ export async function serveCommands(
     broker,
     portals,
     ledger,
-    turns: new Turns(),
+    turns,
     now,
     newId,
     queue: chosen.commandQueue,

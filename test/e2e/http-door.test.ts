@@ -1,5 +1,8 @@
 import { randomUUID } from 'node:crypto'
 import { describe, expect, it, onTestFinished } from 'vitest'
+import { requestHash } from '../../src/bridge/commands/ledger.ts'
+import { openStore } from '../../src/stores/open.ts'
+import { markStarted } from '../../src/stores/queries/ledger.ts'
 import { eventually } from '../conformance/broker.ts'
 import { ADMIN_TOKEN, addDeal, type Bench, BROKERS, openBench } from '../support/bridge.ts'
 
@@ -63,7 +66,82 @@ for (const { name, kind, skip } of BROKERS) {
       expect(new Set(answers.map(({ body }) => body.result)).size).toBe(1)
       expect(bench.sandbox.stats().writes).toBe(1)
       const other = await post(bench, addDeal('another'), headers)
-      expect(JSON.stringify(other.body)).toContain('MESSAGE_ID_REUSED')
+      expect(other).toMatchObject({ status: 422, body: { error: 'MESSAGE_ID_REUSED' } })
+      expect(bench.sandbox.stats().writes).toBe(1)
+    })
+
+    it('with a key are carried out once, whether they are waited for or not', async () => {
+      const bench = await open()
+      bench.sandbox.change({ latencyMs: 150 })
+      const waits = (key: string, title: string) => post(bench, addDeal(title), { 'idempotency-key': key })
+      const queues = (key: string, title: string) =>
+        post(bench, addDeal(title), { 'idempotency-key': key, prefer: 'respond-async' })
+      const result = async (key: string) => {
+        let found: Awaited<ReturnType<typeof look>> | undefined
+        await eventually(async () => {
+          found = await look(bench, key)
+          expect(found).toMatchObject({ status: 200, body: { outcome: 'done' } })
+        })
+        return found?.body.result
+      }
+      const first = await waits('waits-first', 'waits first')
+      expect((await queues('waits-first', 'waits first')).status).toBe(202)
+      await eventually(() => expect(bench.repliesTo('waits-first')).toHaveLength(1))
+      expect(bench.repliesTo('waits-first')[0]?.body.result).toBe(first.body.result)
+
+      await queues('queued-first', 'queued first')
+      const queued = await result('queued-first')
+      expect((await waits('queued-first', 'queued first')).body.result).toBe(queued)
+
+      const [both] = await Promise.all([waits('both', 'both'), queues('both', 'both')])
+      await eventually(() => expect(bench.repliesTo('both')).toHaveLength(1))
+      expect(bench.repliesTo('both')[0]?.body).toMatchObject({ outcome: 'done', result: both.body.result })
+      expect(bench.sandbox.stats().writes).toBe(3)
+    })
+
+    it('whose sender died before they were on the queue are put there when the caller asks again', async () => {
+      const bench = await open()
+      const store = await openStore(bench.env.BRIDGE_STORE as string, { now: Date.now, exclusive: false })
+      onTestFinished(() => store.close())
+      const key = randomUUID()
+      const body = addDeal('begun and not queued')
+      const message = { body: Buffer.from(JSON.stringify(body)), headers: {} }
+      await markStarted(store.db, [
+        { key: `http ${key}`, requestHash: requestHash(message), startedAt: Date.now(), claim: 'gone' },
+      ])
+      expect(await look(bench, key)).toMatchObject({ status: 202 })
+      const headers = { 'idempotency-key': key, prefer: 'respond-async' }
+      const answers = await Promise.all([1, 2].map(() => post(bench, body, headers)))
+      expect(answers.map(({ status }) => status)).toEqual([202, 202])
+      await eventually(async () =>
+        expect(await look(bench, key)).toMatchObject({ status: 200, body: { outcome: 'done' } }),
+      )
+      expect((await post(bench, addDeal('another'), headers)).body).toMatchObject({
+        error: 'MESSAGE_ID_REUSED',
+      })
+      expect(bench.sandbox.stats().writes).toBe(1)
+    })
+
+    it('that have ended are answered also where their reply could not be kept for the asker', async () => {
+      const bench = await open()
+      const key = randomUUID()
+      const headers = { 'idempotency-key': key, prefer: 'respond-async' }
+      await post(bench, addDeal('kept'), headers)
+      await eventually(async () => expect(await look(bench, key)).toMatchObject({ status: 200 }))
+      await bench.service.stop()
+      // As if the process had died between the two pages: the command's own says how it ended, the asker's does not.
+      const store = await openStore(bench.env.BRIDGE_STORE as string, { now: Date.now, exclusive: false })
+      onTestFinished(() => store.close())
+      await store.db
+        .updateTable('ledger')
+        .set({ state: 'started', reply: null, finished_at: null })
+        .where('key', '=', `http ${key}`)
+        .execute()
+      await bench.start()
+      expect((await post(bench, addDeal('kept'), headers)).status).toBe(202)
+      await eventually(async () =>
+        expect(await look(bench, key)).toMatchObject({ status: 200, body: { outcome: 'done' } }),
+      )
       expect(bench.sandbox.stats().writes).toBe(1)
     })
 

@@ -246,6 +246,31 @@ it('ends a run over many when its caller is gone, and the others stay open', asy
   expect(await bench.letters.count({ state: 'open' })).toBe(6)
 })
 
+it('drops many by a filter only when that is said, and leaves what is set aside meanwhile', async () => {
+  const bench = await open()
+  for (let i = 0; i < 5; i++) await bench.put({ reason: i < 3 ? 'BODY_NOT_JSON' : 'OUTCOME_UNKNOWN' })
+  await bench.put({ reason: 'BODY_NOT_JSON', diedAt: Date.now() + 3_600_000 })
+  const filter = { reason: 'body_not_json' }
+  const dry = await post(bench, '/v1/dead/drop', { filter })
+  expect(dry.json).toEqual({ dropped: 0, would_drop: 3, whole: true })
+  expect(await bench.letters.count({})).toBe(6)
+  const first = await post(bench, '/v1/dead/drop', { filter, dry_run: false, limit: 1, by: 'ann' })
+  expect(first.json).toEqual({ dropped: 1, would_drop: 0, whole: true })
+  const rest = await post(bench, '/v1/dead/drop', { filter, dry_run: false })
+  expect(rest.json).toEqual({ dropped: 2, would_drop: 0, whole: true })
+  expect(await bench.letters.count({ reason: 'BODY_NOT_JSON' })).toBe(1)
+  const gone = AbortSignal.abort()
+  expect(await bench.letters.dropMany({}, { by: 'x', signal: gone })).toMatchObject({
+    dropped: 0,
+    whole: false,
+  })
+  for (const body of ['{', '[]', {}, { filter: { reasons: 'x' } }, { filter: {}, dry_run: 'no' }]) {
+    const answer = await post(bench, '/v1/dead/drop', body)
+    expect([answer.status, answer.json.error], JSON.stringify(body)).toEqual([400, 'DROP_INVALID'])
+  }
+  expect(await bench.letters.count({})).toBe(3)
+})
+
 it('sends a letter once when two want it at the same moment', async () => {
   const bench = await open()
   const id = await bench.put()
@@ -279,6 +304,7 @@ it('lets nobody see or send letters who may not send commands', async () => {
     ['/export', 'GET'],
     [`/${id}/retry`, 'POST'],
     ['/retry', 'POST'],
+    ['/drop', 'POST'],
     [`/${id}`, 'DELETE'],
   ] as const) {
     const headers = { authorization: 'Bearer wrong' }

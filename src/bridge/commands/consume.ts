@@ -421,6 +421,7 @@ class QueueServer implements QueueConsumer {
   async #replay(delivery: Delivery, command: Command | undefined, reply: KeptReply): Promise<Report> {
     // Where the asker is now, not where it was: it may have been restarted with a new reply queue.
     const again = { ...reply, address: this.#addressFor(delivery.message, command) }
+    await this.#keepForAsker(originalMessage(delivery.message), again)
     if (command?.reply !== false) await publishReply(this.#settings, delivery, again, () => again)
     delivery.ack()
     return this.#report(delivery, command, { kind: 'done', status: 200, attempts: 0 }, undefined, true)

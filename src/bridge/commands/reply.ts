@@ -3,7 +3,7 @@ import type { Address, Broker, Delivery, Message } from '../../brokers/broker.ts
 import { BridgeError } from '../../model/errors.ts'
 import type { Failure } from '../../model/outcome.ts'
 import { type DeadDelivery, type DeathNote, markDead } from '../dead/headers.ts'
-import { originalMessage } from './aside.ts'
+import { FIRST_SEEN_HEADER, originalMessage } from './aside.ts'
 import { type KeptReply, requestHash } from './ledger.ts'
 import { replyTrouble } from './settle.ts'
 
@@ -115,7 +115,9 @@ function firstDelivery(
   { originQueue }: ReplyRoad,
   { queue, message, deliveryCount }: Delivery,
 ): DeadDelivery {
-  return { queue: originQueue ?? queue, message: originalMessage(message), deliveryCount }
+  const isMoved = message.headers[FIRST_SEEN_HEADER] !== undefined
+  const first = isMoved ? (originQueue ?? queue) : queue
+  return { queue: first, message: originalMessage(message), deliveryCount }
 }
 
 /** Publishes again and again, for five minutes at most; says how it ended. */

@@ -1,7 +1,7 @@
 import type { DeadLetter, LetterContent, LetterFilter, LetterPage } from '../../model/dead-letter.ts'
 import { refuseLetter } from './refusals.ts'
 import { type RetryOptions, type RetryParts, retryLetter, type Sent } from './retry.ts'
-import { type RetriedMany, type RetryManyOptions, retryMany } from './retry-many.ts'
+import { MOST_LETTERS, type RetriedMany, type RetryManyOptions, retryMany } from './retry-many.ts'
 
 /** A letter with the message in it. */
 export interface WholeLetter {
@@ -21,10 +21,30 @@ export interface DeadLetters {
   retryMany(filter: LetterFilter, options: RetryManyOptions): Promise<RetriedMany>
   /** Forgets a letter for good. Throws `LETTER_UNKNOWN`. */
   drop(id: string, by: string): Promise<void>
-  /** Forgets all that fit, as they are found, and says how many there were. */
-  dropMany(filter: LetterFilter, by: string): Promise<number>
+  /** Forgets all that fit and were set aside before now, for good. Ends after the letter in hand when the signal aborts. */
+  dropMany(filter: LetterFilter, options: DropManyOptions): Promise<DroppedMany>
   /** Every letter that fits, the oldest first, read as it is asked for. */
   each(filter: LetterFilter): AsyncIterable<WholeLetter>
+}
+
+/** How many letters are to be forgotten. */
+export interface DropManyOptions {
+  /** Who wants it: `cli:ann@host`. */
+  readonly by: string
+  /** 10,000 unless set. */
+  readonly limit?: number
+  /** Drops nothing, and says how many it would. */
+  readonly dryRun?: boolean
+  readonly signal?: AbortSignal
+}
+
+/** What became of them. */
+export interface DroppedMany {
+  readonly dropped: number
+  /** With `dryRun`. */
+  readonly wouldDrop: number
+  /** False when it was ended before all were gone. */
+  readonly whole: boolean
 }
 
 const PAGE = 100
@@ -58,11 +78,21 @@ export function createDeadLetters(parts: RetryParts): DeadLetters {
       if (!(await store.drop(id))) throw refuseLetter('LETTER_UNKNOWN')
       log('dead.dropped', { letter: id, by })
     },
-    async dropMany(filter, by) {
+    async dropMany(filter, { by, limit = MOST_LETTERS, dryRun = false, signal }) {
+      const began = parts.now()
+      // What is set aside meanwhile was in nobody's mind.
+      const snapshot = { ...filter, until: Math.min(filter.until ?? began, began) }
+      if (dryRun) {
+        const wouldDrop = Math.min(limit, await store.count(snapshot))
+        return { dropped: 0, wouldDrop, whole: true }
+      }
       let dropped = 0
-      for await (const { id } of summaries(filter)) if (await store.drop(id)) dropped++
+      for await (const { id } of summaries(snapshot)) {
+        if (dropped >= limit || signal?.aborted === true) break
+        if (await store.drop(id)) dropped++
+      }
       log('dead.dropped', { count: dropped, by })
-      return dropped
+      return { dropped, wouldDrop: 0, whole: signal?.aborted !== true }
     },
     async *each(filter) {
       for await (const letter of summaries(filter)) {

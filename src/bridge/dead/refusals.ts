@@ -18,6 +18,11 @@ export const LETTER_REFUSALS = {
     description: 'What is to be sent again is not written as it must be.',
     hint: 'A JSON object with by, new_id, queue, again, dry_run; for one letter edit (body, method, params, headers), for many filter, rate_per_second, limit.',
   },
+  DROP_INVALID: {
+    status: 400,
+    description: 'What is to be dropped is not written as it must be.',
+    hint: 'A JSON object with filter (state, reason, portal, method, queue, since, until), dry_run, limit, by.',
+  },
   LETTER_UNKNOWN: {
     status: 404,
     description: 'No dead letter has this id.',

@@ -1,7 +1,9 @@
 import { type FileHandle, open } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { Command } from 'commander'
+import type { DeadLetters } from '../../bridge/dead/letters.ts'
 import { contentFacts, letterFacts, originalFacts } from '../../bridge/dead/view.ts'
+import type { LetterFilter } from '../../model/dead-letter.ts'
 import { CommandError } from '../../model/errors.ts'
 import { confirm } from '../confirm.ts'
 import { addFilterFlags, counted, type FilterFlags, filterOf, requireChoice } from '../dead/filter.ts'
@@ -96,13 +98,19 @@ function dropCommand(io: CliIo): Command {
         const filter = filterOf(flags)
         const count = ids.length > 0 ? ids.length : await letters.count(filter)
         if (flags.yes !== true && count > 0) await confirm(io, `Drop ${counted(count)} for good?`)
-        const dropped = ids.length > 0 ? ids.length : await letters.dropMany(filter, operator())
         for (const id of ids) await letters.drop(id, operator())
+        const dropped = ids.length > 0 ? ids.length : await dropChosen(letters, filter, io)
         if (flags.json === true) printJson(io, { dropped })
         else printLines(io, [`dropped: ${counted(dropped)}`])
       })
     })
   return addSettingFlags(command)
+}
+
+/** All of them, as they were counted before. */
+async function dropChosen(letters: DeadLetters, filter: LetterFilter, { signal }: CliIo): Promise<number> {
+  const limit = Number.POSITIVE_INFINITY
+  return (await letters.dropMany(filter, { by: operator(), limit, signal })).dropped
 }
 
 interface ExportFlags extends FilterFlags {
