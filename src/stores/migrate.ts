@@ -13,6 +13,7 @@ import { up as outbox } from './migrations/0010-outbox.ts'
 import { up as portalRests } from './migrations/0011-portal-rests.ts'
 import { up as eventArrivals } from './migrations/0012-event-arrivals.ts'
 import { up as visitors } from './migrations/0013-visitors.ts'
+import { up as trials } from './migrations/0014-trials.ts'
 import { integer, key, makeTable, time } from './migrations/table.ts'
 
 interface Migration {
@@ -36,6 +37,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { id: 11, name: 'portal-rests', up: portalRests },
   { id: 12, name: 'event-arrivals', up: eventArrivals },
   { id: 13, name: 'visitors', up: visitors },
+  { id: 14, name: 'trials', up: trials },
 ]
 
 interface MigrationTables {
