@@ -6,7 +6,7 @@ import { outletWithInbox } from '../bridge/outbox/events.ts'
 import { createOutboxRelay } from '../bridge/outbox/relay.ts'
 import { createCallbackSender } from '../client/callback.ts'
 import { outboxQueries } from '../stores/outbox.ts'
-import { beginSuspect, endSuspect } from '../stores/queries/suspects.ts'
+import { endTrial, tryAlone } from '../stores/queries/trials.ts'
 import type { Listening } from '../stores/store.ts'
 import { certificates, type Foundation } from './foundation.ts'
 
@@ -51,8 +51,8 @@ export function createOutboxPart(base: Foundation, ledger: Ledger): OutboxPart {
   const relay = createOutboxRelay({
     ...common,
     suspects: {
-      begin: (id, at) => beginSuspect(store.db, id, at),
-      end: (id) => endSuspect(store.db, id),
+      begin: (id, at) => tryAlone(store.db, { id, owner, now: at }),
+      end: (id) => endTrial(store.db, id, owner),
     },
     portals,
     ledger,

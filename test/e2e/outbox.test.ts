@@ -4,7 +4,7 @@ import { describe, expect, it, onTestFinished } from 'vitest'
 import { readConfig } from '../../src/config/read.ts'
 import { createSandbox } from '../../src/sandbox/index.ts'
 import { startService } from '../../src/service.ts'
-import { beginSuspect } from '../../src/stores/queries/suspects.ts'
+import { tryAlone } from '../../src/stores/queries/trials.ts'
 import { saveWebhook } from '../../src/stores/queries/webhooks.ts'
 import { openSealer } from '../../src/stores/seal.ts'
 import { openSecrets } from '../../src/stores/secrets.ts'
@@ -186,7 +186,8 @@ for (const database of DATABASES)
       await insertRow(one.store, { method: 'crm.deal.get', params: '{"id":1}', attempts: 5 })
       await insertRow(one.store, { method: 'crm.deal.get', params: '{"id":1}', attempts: 5 })
       const note = `outbox 1 ${Number((await one.row(1)).created_at)}`
-      for (let death = 0; death < 2; death++) await beginSuspect(one.store.db, note, Date.now())
+      for (const owner of ['dead one', 'dead two'])
+        await tryAlone(one.store.db, { id: note, owner, now: Date.now() })
       await one.bench.start()
       expect(await one.reply(1)).toMatchObject({ outcome: 'failed', error_code: 'ROW_DEAD' })
       expect(await one.reply(2)).toMatchObject({ outcome: 'done' })

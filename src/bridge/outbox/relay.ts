@@ -1,7 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { StoreError } from '../../model/errors.ts'
 import { gather } from '../../util/gather.ts'
-import type { SuspectStore } from '../commands/suspects.ts'
 import type { Portal } from '../portals.ts'
 import { type Carried, type CarrySettings, carryOut } from './carry.ts'
 import { createPace } from './pace.ts'
@@ -13,6 +12,7 @@ import {
   isTriedAlone,
   MOST_DEATHS,
   SUSPECT_FROM,
+  type SuspectStore,
 } from './suspects.ts'
 
 /** Takes rows of the outbox and brings each to its end. */

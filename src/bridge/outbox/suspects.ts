@@ -1,4 +1,3 @@
-import type { SuspectStore } from '../commands/suspects.ts'
 import type { OutboxRow } from './store.ts'
 
 /**
@@ -33,6 +32,13 @@ export function chooseSuspects<R extends Pick<OutboxRow, 'attempts'>>(due: reado
   const [first] = due
   if (first !== undefined && first.attempts >= ALONE_FROM) return [first]
   return due.filter(({ attempts }) => attempts < ALONE_FROM).slice(0, TOGETHER)
+}
+
+/** Remembers over the end of a process what was being tried. */
+export interface SuspectStore {
+  /** How many processes have ended before while it was tried. */
+  begin(id: string, now: number): Promise<number>
+  end(id: string): Promise<void>
 }
 
 /** Notes that outlive the process. */

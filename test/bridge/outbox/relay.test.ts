@@ -9,7 +9,7 @@ import { CommandError, StoreError } from '../../../src/model/errors.ts'
 import { ledgerQueries } from '../../../src/stores/bound.ts'
 import { openStore } from '../../../src/stores/open.ts'
 import { outboxQueries } from '../../../src/stores/outbox.ts'
-import { beginSuspect, endSuspect } from '../../../src/stores/queries/suspects.ts'
+import { endTrial, tryAlone } from '../../../src/stores/queries/trials.ts'
 import type { Store } from '../../../src/stores/store.ts'
 import { stopwatchBy } from '../../../src/util/stopwatch.ts'
 import { eventually } from '../../conformance/broker.ts'
@@ -36,10 +36,14 @@ async function open(
 ): Promise<Bench> {
   const { db } = store
   const begun: string[] = []
-  const whole = outboxQueries(store, `relay-${Math.random()}`)
+  const owner = `relay-${Math.random()}`
+  const whole = outboxQueries(store, owner)
   const relay = createOutboxRelay({
     store: { ...whole, ...change(whole) },
-    suspects: { begin: (id, at) => beginSuspect(db, id, at), end: (id) => endSuspect(db, id) },
+    suspects: {
+      begin: (id, at) => tryAlone(db, { id, owner, now: at }),
+      end: (id) => endTrial(db, id, owner),
+    },
     contract: createNativeContract(),
     ledger: createLedger(ledgerQueries(store).store, {
       now: Date.now,
@@ -154,14 +158,14 @@ it('convicts a row only for processes that ended while it was tried alone', asyn
   const store = await openMemory()
   const { relay, insert, rows } = await open(store)
   const createdAt = 1_700_000_000_000
-  const note = { id: `outbox 2 ${createdAt}`, at: createdAt }
+  const note = { id: `outbox 2 ${createdAt}` }
   await insert('innocent', 7)
   await insert('poison', 5)
   await sql`update b24_outbox set created_at = ${createdAt}`.execute(store.db)
-  for (let death = 0; death < 2; death++) await beginSuspect(store.db, note.id, note.at)
+  for (const owner of ['dead one', 'dead two']) await tryAlone(store.db, { ...note, owner, now: createdAt })
   relay.start()
   await eventually(async () =>
     expect(await rows()).toMatchObject([{ state: 'failed' }, { state: 'dead', attempts: 6 }]),
   )
-  expect(await store.db.selectFrom('suspects').selectAll().execute()).toEqual([])
+  expect(await store.db.selectFrom('trials').selectAll().execute()).toEqual([])
 })
