@@ -57,7 +57,7 @@ export async function serveCommands(
   const serving = config.topology === 'declare' ? serveWithAside(base, settings) : consumeCommands(settings)
   const consumer = await base.unlessStopped(serving)
   const timers = [
-    setInterval(() => void pruneLedger(store.db, now() - config.ledgerRetentionMs).catch(() => 0), PRUNE_MS),
+    setInterval(() => void pruneLedger(store.db, config.ledgerRetentionMs).catch(() => 0), PRUNE_MS),
     setInterval(recheckAfterReconnect(broker, chosen, logger), RECHECK_MS),
   ]
   closing.push(async () => timers.forEach(clearInterval))
