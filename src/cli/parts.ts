@@ -8,12 +8,19 @@ import type { Broker, Topology } from '../brokers/broker.ts'
 import type { Config } from '../config/config.ts'
 import { FIELDS } from '../config/fields.ts'
 import { BrokerError } from '../model/errors.ts'
+import type { SharedClock } from '../stores/shared-clock.ts'
 import type { Store } from '../stores/store.ts'
 
 /** The store of the settings, opened beside a service that may be running. */
 export async function openToolStore(config: Config): Promise<Store> {
   const { openStore } = await import('../stores/open.ts')
   return openStore(config.store, { now: Date.now, exclusive: false })
+}
+
+/** The time by which the service counts. */
+export async function openToolClock(store: Store): Promise<SharedClock> {
+  const { openSharedClock } = await import('../stores/shared-clock.ts')
+  return openSharedClock(store, { wall: Date.now, steady: () => performance.now() })
 }
 
 /** A broker for one task, and what has to be closed after it. */
@@ -32,6 +39,7 @@ export async function openToolBroker(
 ): Promise<ToolBroker> {
   const { openBroker } = await import('../brokers/open.ts')
   let store: Store | undefined
+  let clock: SharedClock | undefined
   const broker = await openBroker(config.broker.kind === 'embedded' ? 'embedded' : config.broker.url, {
     amqp: {
       name: 'b24-bridge/tool',
@@ -41,11 +49,13 @@ export async function openToolBroker(
     },
     embedded: async () => {
       store = await openToolStore(config)
-      return { db: store.db, now: Date.now, takeOver: false, pollMs: 50 }
+      clock = await openToolClock(store)
+      return { db: store.db, now: clock.now, takeOver: false, pollMs: 50 }
     },
   })
   const close = async (): Promise<void> => {
     await broker.close()
+    clock?.close()
     await store?.close()
   }
   try {

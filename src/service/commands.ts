@@ -61,8 +61,8 @@ export async function serveCommands(
   const consumer = await base.unlessStopped(serving)
   const timers = [
     setInterval(() => {
-      void pruneLedger(store.db, now() - config.ledgerRetentionMs).catch(() => 0)
-      void pruneTrials(store.db, now() - TRIAL_MS).catch(() => undefined)
+      void pruneLedger(store.db, config.ledgerRetentionMs).catch(() => 0)
+      void pruneTrials(store.db, base.sharedNow() - TRIAL_MS).catch(() => undefined)
     }, PRUNE_MS),
     setInterval(recheckAfterReconnect(broker, chosen, logger), RECHECK_MS),
   ]

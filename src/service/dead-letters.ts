@@ -20,7 +20,8 @@ const PRUNE_MS = 10 * 60_000
 
 /** Puts the parts together that keep what was set aside. Does no I/O before `start`. */
 export function createDeadLetterPart(base: Foundation): DeadLetterPart {
-  const { config, store, secrets, broker, metrics, now, newId, logger, closing } = base
+  // Other processes read the same letters.
+  const { config, store, secrets, broker, metrics, sharedNow: now, newId, logger, closing } = base
   if (config.deadLetters.where === 'queue')
     return { letters: undefined, open: () => 0, start: () => undefined }
   const queries = deadLetterQueries(store, secrets)
@@ -48,7 +49,7 @@ export function createDeadLetterPart(base: Foundation): DeadLetterPart {
       const timers = [
         setInterval(count, COUNT_MS),
         setInterval(
-          () => void pruneLetters(store.db, now() - config.deadLetters.retentionMs).catch(() => 0),
+          () => void pruneLetters(store.db, config.deadLetters.retentionMs).catch(() => 0),
           PRUNE_MS,
         ),
       ]

@@ -66,7 +66,7 @@ export function createEvents(
   const setAside = createSetAside({
     letters: config.deadLetters.where === 'store' ? deadLetterQueries(store, secrets) : undefined,
     exchange,
-    now,
+    now: base.sharedNow,
     onLost: ({ memberId }) => lost(memberId),
     log,
   })
@@ -97,7 +97,7 @@ export function createEvents(
     onGap: ({ memberId }) => hooks.onLost?.(memberId),
   })
   const bots = createBotPart(base, outlet, setAside)
-  const harvest = createHarvest({ store: records.tokens, now, log })
+  const harvest = createHarvest({ store: records.tokens, now: base.sharedNow, log })
   closing.push(() => harvest.close())
   const mayCome = openSources(base)
   const summary = createSummary(log)

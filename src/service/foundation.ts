@@ -97,8 +97,8 @@ export async function openFoundation(
       logger: log,
       ...(config.tlsCa === undefined ? {} : { tls: { caFile: config.tlsCa.file } }),
     },
-    // On a database server other bridges may hold leases: they end by time.
-    embedded: () => ({ db: store.db, now: Date.now, takeOver: !store.features.shared, logger: log }),
+    // On a database server other bridges may hold leases: they end by time, by a clock that all of them share.
+    embedded: () => ({ db: store.db, now: clock.now, takeOver: !store.features.shared, logger: log }),
   })
   const broker = tracedBroker(opened)
   closing.push(() => broker.close())

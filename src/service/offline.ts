@@ -14,7 +14,8 @@ export function createOfflinePart(
   outlet: EventOutlet,
   more: Pick<PumpParts, 'prepare' | 'onPublished'>,
 ): OfflinePumps {
-  const { config, store, portals, owner, now, random, log, metrics, closing } = base
+  // When a queue is due is told to other processes.
+  const { config, store, portals, owner, sharedNow: now, random, log, metrics, closing } = base
   const { limit, pollMs, idlePollMs } = config.events.offline
   const pumps = createOfflinePumps({
     store: offlineQueries(store),

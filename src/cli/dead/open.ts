@@ -3,7 +3,7 @@ import { createDeadLetters, type DeadLetters } from '../../bridge/dead/letters.t
 import { refuseLetter } from '../../bridge/dead/refusals.ts'
 import type { Config } from '../../config/config.ts'
 import type { CliIo } from '../io.ts'
-import { openToolBroker, type ToolBroker } from '../parts.ts'
+import { openToolBroker, openToolClock, type ToolBroker } from '../parts.ts'
 import { withVault } from '../vault.ts'
 
 /**
@@ -23,17 +23,19 @@ export async function withLetters<R>(
     return opening
   }
   return withVault(config, async ({ store, secrets }) => {
+    const clock = await openToolClock(store)
     try {
       return await work(
         createDeadLetters({
           store: deadLetterQueries(store, secrets),
           broker: { publish: async (address, message) => (await open()).broker.publish(address, message) },
-          now: Date.now,
+          now: clock.now,
           newId: () => crypto.randomUUID(),
           log: () => undefined,
         }),
       )
     } finally {
+      clock.close()
       await opening?.then(({ close }) => close()).catch(() => undefined)
     }
   })

@@ -1,4 +1,4 @@
-import type { ExpressionBuilder, Kysely } from 'kysely'
+import { type ExpressionBuilder, type Kysely, sql } from 'kysely'
 import type { DeadLetter, LetterContent, LetterFilter, LetterPage } from '../../model/dead-letter.ts'
 import { moment } from '../dialects/engine.ts'
 import type { StoreTables } from '../schema.ts'
@@ -163,8 +163,9 @@ export async function dropLetter(db: Db, id: string): Promise<boolean> {
   return (await removeLetters(db, [id])) > 0
 }
 
-/** Forgets what was stored before a moment, a few at a time, and says how many there were. */
-export async function pruneLetters(db: Db, before: number): Promise<number> {
+/** Forgets what was stored longer ago than this by the store's clock, a few at a time, and says how many there were. */
+export async function pruneLetters(db: Db, olderThanMs: number): Promise<number> {
+  const before = sql<number>`${moment(db, undefined)} - ${sql.lit(Math.trunc(olderThanMs))}`
   for (let pruned = 0; ; ) {
     const rows = await db
       .selectFrom('dead_letters')

@@ -1,5 +1,6 @@
 import { createHash } from 'node:crypto'
-import type { ExpressionBuilder, Kysely, Selectable, UpdateObject } from 'kysely'
+import { type ExpressionBuilder, type Kysely, type Selectable, sql, type UpdateObject } from 'kysely'
+import { moment } from '../dialects/engine.ts'
 import type { LedgerTable, StoreTables } from '../schema.ts'
 import { chunksOf, rowsAStatement } from './chunks.ts'
 import { insertNew } from './insert-new.ts'
@@ -205,8 +206,9 @@ export async function forget(
   }
 }
 
-/** Removes entries that were started before a moment, however they ended, and says how many. */
-export async function pruneLedger(db: Kysely<StoreTables>, before: number): Promise<number> {
+/** Removes entries that were started longer ago than this by the store's clock, however they ended, and says how many. */
+export async function pruneLedger(db: Kysely<StoreTables>, olderThanMs: number): Promise<number> {
+  const before = sql<number>`${moment(db, undefined)} - ${sql.lit(Math.trunc(olderThanMs))}`
   const result = await db.deleteFrom('ledger').where('started_at', '<', before).executeTakeFirst()
   return Number(result.numDeletedRows)
 }
