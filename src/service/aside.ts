@@ -7,11 +7,12 @@ import {
 } from '../bridge/commands/consume.ts'
 import { oldestOf } from '../bridge/commands/lane-queue.ts'
 import { LaneQueues } from '../bridge/commands/lane-queues.ts'
-import { sendSuspectsTo, suspectQueue, trySuspects } from '../bridge/commands/suspects.ts'
+import { moveSuspects, type Suspects, suspectQueue, watchForSuspects } from '../bridge/commands/suspects.ts'
+import { trySuspects } from '../bridge/commands/trials.ts'
 import { BrokerError } from '../model/errors.ts'
 import { forgetLaneQueue, listLaneQueues, noteLaneQueue } from '../stores/queries/lane-queues.ts'
 import { underLease } from '../stores/queries/leases.ts'
-import { beginSuspect, endSuspect } from '../stores/queries/suspects.ts'
+import { beginTrial, crowdTrial, endTrial, endTrials, findTrial } from '../stores/queries/trials.ts'
 import type { Foundation } from './foundation.ts'
 
 /**
@@ -46,8 +47,50 @@ export function isCommandQueue(commandQueue: string, queue: string): boolean {
 const ALONE_MS = 30_000
 /** A portal's own queue is read in small bites: what is in hand from it is work for one lane only. */
 const LANE_PREFETCH = 100
+/** Of those most wait for their turn; a process that dies takes no more than these with it. */
+const SUSPECT_PREFETCH = 10
 /** Another process may have found a suspect, and died of it. */
 const LOOK_MS = 30_000
+
+/** Suspects are tried, and the store remembers with whom. */
+function trialsOf({ store: { db }, owner, now }: Foundation, log: ConsumeSettings['log']): Suspects {
+  return trySuspects({
+    store: {
+      find: (id) => findTrial(db, id, owner),
+      begin: (id, deaths, at) => beginTrial(db, { id, owner, deaths, now: at }),
+      crowd: (id) => crowdTrial(db, id, owner),
+      end: (id) => endTrial(db, id, owner),
+      endAll: () => endTrials(db, owner),
+    },
+    owner,
+    now,
+    log,
+  })
+}
+
+/** A queue of all kinds of commands is looked at for suspects, which go to `next`. */
+function watched({ broker, store: { db }, owner, now }: Foundation, next: Suspects): Suspects {
+  const pageOf = (id: string): string => `taken ${id}`
+  return watchForSuspects({
+    broker,
+    next,
+    now,
+    store: {
+      async taken(id) {
+        const before = await findTrial(db, pageOf(id), owner)
+        const times = before === undefined ? 0 : before.deaths + (before.owner === owner ? 0 : 1)
+        await beginTrial(db, { id: pageOf(id), owner, deaths: times, now: now() })
+        return times
+      },
+      forget: (id) => endTrial(db, pageOf(id), owner),
+    },
+  })
+}
+
+/** Serves a queue where none may be made beside it: what has to wait waits here, and suspects are tried where they are. */
+export function serveAlone(base: Foundation, settings: ConsumeSettings): Promise<CommandServer> {
+  return consumeCommands({ ...settings, suspects: watched(base, trialsOf(base, settings.log)) })
+}
 
 /**
  * Serves the command queue, and beside it what was moved out of its way: queues of portals with a backlog, and the queue
@@ -88,15 +131,8 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
     suspects = await consumeCommands({
       ...beside,
       queue: suspected,
-      prefetch: 1,
-      suspects: trySuspects({
-        store: {
-          begin: (id, at) => beginSuspect(store.db, id, at),
-          end: (id) => endSuspect(store.db, id),
-        },
-        now,
-        log,
-      }),
+      prefetch: SUSPECT_PREFETCH,
+      suspects: trialsOf(base, log),
     })
   }
   const open = (made: 'make' | 'if there'): Promise<void> => {
@@ -104,15 +140,18 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
     opening = next
     return next
   }
-  const aSuspect = sendSuspectsTo(suspected, {
-    broker,
-    now,
-    ensure: () => open('make'),
-    log(event, fields) {
-      metrics.moved('suspect')
-      log(event, fields)
-    },
-  })
+  const aSuspect = watched(
+    base,
+    moveSuspects(suspected, {
+      broker,
+      now,
+      ensure: () => open('make'),
+      log(event, fields) {
+        metrics.moved('suspect')
+        log(event, fields)
+      },
+    }),
+  )
   const beside = { ...settings, originQueue: commandQueue, aside: { park, admit: async () => false } }
   const lanes = new LaneQueues({
     broker,

@@ -1,18 +1,21 @@
-import { type CommandServer, type ConsumeSettings, consumeCommands } from '../bridge/commands/consume.ts'
+import type { CommandServer, ConsumeSettings } from '../bridge/commands/consume.ts'
 import type { Ledger } from '../bridge/commands/ledger.ts'
 import { namesMethod } from '../bridge/commands/names-method.ts'
 import type { ChosenContract } from '../bridge/contracts/select.ts'
 import type { Broker } from '../brokers/broker.ts'
 import type { Logger } from '../log.ts'
 import { pruneLedger } from '../stores/queries/ledger.ts'
+import { pruneTrials } from '../stores/queries/trials.ts'
 import { addFacts, type SpanFacts } from '../util/tracing.ts'
 import type { Turns } from '../util/turns.ts'
-import { serveWithAside } from './aside.ts'
+import { serveAlone, serveWithAside } from './aside.ts'
 import { sealForQueue } from './dead-letters.ts'
 import type { Foundation } from './foundation.ts'
 
 const PRUNE_MS = 10 * 60_000
 const RECHECK_MS = 2000
+/** A message that did not come again for so long was taken by somebody else. */
+const TRIAL_MS = 7 * 24 * 3_600_000
 
 /** Makes what the contract needs at the broker, and begins to serve its queue. Waits for a broker that is away. */
 export async function serveCommands(
@@ -54,10 +57,13 @@ export async function serveCommands(
   if (store.features.shared && config.quietMs <= config.requestTimeoutMs)
     logger.warn(SHORT, 'quiet-period.short')
   // Queues of our own need the right to make them.
-  const serving = config.topology === 'declare' ? serveWithAside(base, settings) : consumeCommands(settings)
+  const serving = config.topology === 'declare' ? serveWithAside(base, settings) : serveAlone(base, settings)
   const consumer = await base.unlessStopped(serving)
   const timers = [
-    setInterval(() => void pruneLedger(store.db, now() - config.ledgerRetentionMs).catch(() => 0), PRUNE_MS),
+    setInterval(() => {
+      void pruneLedger(store.db, now() - config.ledgerRetentionMs).catch(() => 0)
+      void pruneTrials(store.db, now() - TRIAL_MS).catch(() => undefined)
+    }, PRUNE_MS),
     setInterval(recheckAfterReconnect(broker, chosen, logger), RECHECK_MS),
   ]
   closing.push(async () => timers.forEach(clearInterval))

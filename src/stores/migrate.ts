@@ -14,6 +14,7 @@ import { up as portalRests } from './migrations/0011-portal-rests.ts'
 import { up as eventArrivals } from './migrations/0012-event-arrivals.ts'
 import { up as visitors } from './migrations/0013-visitors.ts'
 import { up as ledgerClaims } from './migrations/0014-ledger-claims.ts'
+import { up as trials } from './migrations/0015-trials.ts'
 import { integer, key, makeTable, time } from './migrations/table.ts'
 
 interface Migration {
@@ -38,6 +39,7 @@ export const MIGRATIONS: readonly Migration[] = [
   { id: 12, name: 'event-arrivals', up: eventArrivals },
   { id: 13, name: 'visitors', up: visitors },
   { id: 14, name: 'ledger-claims', up: ledgerClaims },
+  { id: 15, name: 'trials', up: trials },
 ]
 
 interface MigrationTables {

@@ -27,7 +27,7 @@ export interface StoreTables {
   lane_queues: LaneQueuesTable
   portal_rests: PortalRestsTable
   visitors: VisitorsTable
-  suspects: SuspectsTable
+  trials: TrialsTable
   b24_outbox: OutboxTable
   b24_inbox: InboxTable
   event_cursors: EventCursorsTable
@@ -392,10 +392,13 @@ export interface VisitorsTable {
   member_id: string
 }
 
-/** Messages that a process may have died of. */
-export interface SuspectsTable {
+/** Messages that a process may have died of, while somebody has them in hand. */
+export interface TrialsTable {
   id: string
-  tries: number
+  owner: string
+  deaths: number
+  /** 1 when others were begun beside it. */
+  crowded: number
   seen_at: number
 }
 

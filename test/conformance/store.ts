@@ -3,6 +3,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { MIGRATIONS, migrate } from '../../src/stores/migrate.ts'
 import { openStore } from '../../src/stores/open.ts'
 import { loadBuckets, saveBucket } from '../../src/stores/queries/buckets.ts'
+import { forgetInstance, seeInstance } from '../../src/stores/queries/instances.ts'
 import {
   findLedgerEntries,
   forget,
@@ -13,6 +14,14 @@ import {
   markStarted,
   pruneLedger,
 } from '../../src/stores/queries/ledger.ts'
+import {
+  beginTrial,
+  crowdTrial,
+  endTrial,
+  endTrials,
+  findTrial,
+  pruneTrials,
+} from '../../src/stores/queries/trials.ts'
 import type { Store } from '../../src/stores/store.ts'
 import { createFor, type TestDatabase } from '../support/databases.ts'
 
@@ -289,6 +298,34 @@ export function storeConformance(database: TestDatabase): void {
         expect(left.get('young')!.startedAt).toBe(1_700_000_000_002)
         expect(left.size).toBe(1)
       })
+    })
+
+    it('tells whose trial of a message it is, and whether that process is gone without having ended it', async () => {
+      const { db } = store
+      await seeInstance(db, 'one')
+      await seeInstance(db, 'two')
+      const begin = (owner: string, deaths: number) => beginTrial(db, { id: 'm', owner, deaths, now: now() })
+      expect(await findTrial(db, 'm', 'one')).toBeUndefined()
+      await begin('one', 0)
+      const trial = { owner: 'one', deaths: 0, crowded: false, gone: false }
+      expect(await findTrial(db, 'm', 'one')).toEqual(trial)
+      // Where one process at a time has the store, the one before is gone.
+      expect(await findTrial(db, 'm', 'two')).toEqual({ ...trial, gone: !store.features.shared })
+      await forgetInstance(db, 'one')
+      expect(await findTrial(db, 'm', 'two')).toEqual({ ...trial, gone: true })
+      await crowdTrial(db, 'm', 'two')
+      await crowdTrial(db, 'm', 'one')
+      expect(await findTrial(db, 'm', 'two')).toEqual({ ...trial, crowded: true, gone: true })
+      await begin('two', 1)
+      await endTrial(db, 'm', 'one')
+      expect(await findTrial(db, 'm', 'two')).toEqual({ ...trial, owner: 'two', deaths: 1 })
+      await endTrials(db, 'one')
+      expect(await findTrial(db, 'm', 'two')).toBeDefined()
+      await endTrials(db, 'two')
+      expect(await findTrial(db, 'm', 'two')).toBeUndefined()
+      await begin('two', 0)
+      await pruneTrials(db, now() + 1000)
+      expect(await findTrial(db, 'm', 'two')).toBeUndefined()
     })
 
     it('saves levels of request counters over earlier ones', async () => {

@@ -231,9 +231,10 @@ class QueueServer implements QueueConsumer {
 
   async drain(boundMs: number): Promise<boolean> {
     this.#isLeft = true
-    const { inOrder = false } = this.#settings
+    const { inOrder = false, suspects } = this.#settings
     if (!inOrder) await this.#consumer?.stop()
     this.#stop.abort()
+    suspects?.close()
     const bound = sleep(boundMs, false, { ref: false })
     const inTime = await Promise.race([this.#ended().then(() => true), bound])
     // The next one in the order must not be given anything before this.

@@ -4,7 +4,7 @@ import type { StoreTables } from '../schema.ts'
 import { insertNew } from './insert-new.ts'
 
 /** After so long without a word a process is taken for gone. */
-const GONE_MS = 30_000
+export const GONE_MS = 30_000
 
 /** A process says that it is alive, and hears how many are, itself included. By the database's clock. */
 export async function seeInstance(db: Kysely<StoreTables>, owner: string): Promise<number> {
