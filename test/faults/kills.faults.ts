@@ -110,34 +110,40 @@ describe.skipIf(skip)(`bridges that are killed${note}`, () => {
     expect(written).toEqual(sent)
   })
 
-  it('a command that kills whoever carries it out is convicted alone, and its neighbours are carried out', async () => {
-    const rig = await openRig({ name: 'poison', bridges: 1, store: 'sqlite' })
-    rig.sandbox.fault([{ kind: 'hang', times: 0, match: { method: 'crm.lead.get' } }])
-    // A read: a write would be answered from the ledger after the first death.
-    const poison = 'poison'
-    const body = Buffer.from(JSON.stringify({ method: 'crm.lead.get', params: { id: 1 } }))
-    await rig.tool.publish(
-      { exchange: '', routingKey: rig.queues.commands },
-      { body, headers: {}, messageId: poison },
-    )
-    await rig.load.send(100)
-    for (let deaths = 0; rig.repliesTo(poison).length === 0; deaths++) {
-      expect(deaths, 'kills until it was convicted').toBeLessThan(12)
-      const before = rig.sandbox.stats().faults.hang ?? 0
-      await eventually(() => {
-        const tried = (rig.sandbox.stats().faults.hang ?? 0) > before
-        expect(tried || rig.repliesTo(poison).length > 0).toBe(true)
-      }, 30_000)
-      if (rig.repliesTo(poison).length > 0) break
-      await rig.fleet.replaceKilled(0)
-      rig.injected('SIGKILL by the poison')
-    }
-    await eventually(async () => {
-      const { messages } = (await rig.tool.queueInfo(rig.queues.commands)) ?? { messages: 1 }
-      expect(messages).toBe(0)
-    })
-    const account = await rig.account({ twice: true })
-    expect(account.failed).toBe(0)
-    expect(rig.repliesTo(poison)).toMatchObject([{ outcome: 'unknown', code: 'COMMAND_FATAL' }])
-  })
+  it.each([
+    { where: 'a quorum queue', name: 'poison', classic: false },
+    { where: 'a classic queue with none beside it', name: 'poison, classic', classic: true },
+  ])(
+    'on $where a command that kills whoever carries it out is convicted alone, and its neighbours are carried out',
+    async ({ name, classic }) => {
+      const rig = await openRig({ name, classic, bridges: 1, store: 'sqlite' })
+      rig.sandbox.fault([{ kind: 'hang', times: 0, match: { method: 'crm.lead.get' } }])
+      // A read: a write would be answered from the ledger after the first death.
+      const poison = 'poison'
+      const body = Buffer.from(JSON.stringify({ method: 'crm.lead.get', params: { id: 1 } }))
+      await rig.tool.publish(
+        { exchange: '', routingKey: rig.queues.commands },
+        { body, headers: {}, messageId: poison },
+      )
+      await rig.load.send(100)
+      for (let deaths = 0; rig.repliesTo(poison).length === 0; deaths++) {
+        expect(deaths, 'kills until it was convicted').toBeLessThan(12)
+        const before = rig.sandbox.stats().faults.hang ?? 0
+        await eventually(() => {
+          const tried = (rig.sandbox.stats().faults.hang ?? 0) > before
+          expect(tried || rig.repliesTo(poison).length > 0).toBe(true)
+        }, 30_000)
+        if (rig.repliesTo(poison).length > 0) break
+        await rig.fleet.replaceKilled(0)
+        rig.injected('SIGKILL by the poison')
+      }
+      await eventually(async () => {
+        const { messages } = (await rig.tool.queueInfo(rig.queues.commands)) ?? { messages: 1 }
+        expect(messages).toBe(0)
+      })
+      const account = await rig.account({ twice: true })
+      expect(account.failed).toBe(0)
+      expect(rig.repliesTo(poison)).toMatchObject([{ outcome: 'unknown', code: 'COMMAND_FATAL' }])
+    },
+  )
 })

@@ -134,6 +134,8 @@ describe.skipIf(programs === undefined)(
       for (const words of commandsOf()) node.ctl(...words)
       broker = openAmqpBroker({ url: node.url, name: 'b24-test', random: Math.random, now: Date.now })
       await broker.declare(nativeTopology())
+      const ordered = { name: 'b24.commands.ordered', durable: true, type: 'quorum' as const }
+      await broker.declare({ mode: 'declare', exchanges: [], queues: [ordered], bindings: [] })
       await broker.declare(rabbitmqToBitrix24Topology({ topology: 'declare', replyMode: 'queue' }))
       for (const queue of ['b24.replies', 'bitrix24out'])
         await broker.consume(queue, { prefetch: 10 }, (delivery) => {
@@ -176,7 +178,11 @@ describe.skipIf(programs === undefined)(
     it('a command that expires in its queue is answered with DEADLINE_EXCEEDED and not carried out', async () => {
       const write = { method: 'crm.deal.add', params: { fields: { TITLE: 'Late' } } }
       await send('b24.commands', write, { messageId: 'late', expiration: '50' })
-      await send('b24.commands', { method: 'profile' }, { correlationId: 'late read', expiration: '50' })
+      await send(
+        'b24.commands.ordered',
+        { method: 'profile' },
+        { correlationId: 'late read', expiration: '50' },
+      )
       // Nobody can tell whether this one was begun before: it has no id. Our own publisher gives one to each.
       const connection = await connect(node.url)
       const channel = await connection.createConfirmChannel()

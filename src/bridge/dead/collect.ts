@@ -130,8 +130,8 @@ async function keep(settings: CollectSettings, delivery: Delivery, signal: Abort
 function expiredCommand(delivery: Delivery, commands: DeadCommands | undefined): Delivery | undefined {
   const { headers } = delivery.message
   const death = DEAD_HEADERS.reason in headers ? undefined : lastDeath(headers)
-  if (commands === undefined || death?.reason !== 'EXPIRED' || death.queue !== commands.queue)
-    return undefined
+  if (commands === undefined || death?.reason !== 'EXPIRED') return undefined
+  if (death.queue === undefined || !commands.isCommandQueue(death.queue)) return undefined
   const { expiration } = death
   return {
     message: {

@@ -35,6 +35,8 @@ export interface RigOptions {
   readonly mix?: readonly Share[]
   /** All commands belong into one order, and go by the queue for such; false. */
   readonly ordered?: boolean
+  /** The command queue is a classic one, which counts no deliveries, and bridges may make none; false. */
+  readonly classic?: boolean
   readonly env?: Environment
   /** Seconds between the signs of life that bridge and broker give each other; 2, so that a test need not wait long. */
   readonly heartbeat?: number
@@ -116,6 +118,7 @@ export async function openRig(options: RigOptions): Promise<Rig> {
     // Longer than any request.
     BRIDGE_QUIET_PERIOD: '8',
     BRIDGE_DRAIN_TIMEOUT: '15',
+    ...(options.classic === true ? { BRIDGE_TOPOLOGY: 'passive', BRIDGE_EVENTS: 'false' } : {}),
     ...options.env,
   }
   const port = new URL(sandbox.url).port
@@ -126,7 +129,10 @@ export async function openRig(options: RigOptions): Promise<Rig> {
   if (portals.length > 0) await rememberPortals(direct, portals)
 
   const tool = openAmqpBroker({ url: node.url, name: 'b24-faults', random: Math.random, now: Date.now })
-  const spec = (queue: string) => ({ name: queue, durable: true, type: 'quorum' as const })
+  const spec = (queue: string) => {
+    const isClassic = options.classic === true && queue === queues.commands
+    return { name: queue, durable: true, type: isClassic ? ('plain' as const) : ('quorum' as const) }
+  }
   await tool.declare({
     mode: 'declare',
     exchanges: [],
