@@ -619,7 +619,7 @@ function expired(surelyUnsent: boolean): Outcome {
     {
       status: 504,
       hint: surelyUnsent
-        ? 'It was not carried out. Allow more time, and send it again under another message id.'
+        ? 'It was not carried out. Allow more time, and send it again.'
         : 'It has no message id, so nobody can tell whether it was begun before: look in Bitrix24.',
     },
   )
