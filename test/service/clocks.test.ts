@@ -74,7 +74,7 @@ for (const database of SHARED)
         const { url } = await createFor(database)
         const { store, secrets, sharedNow } = await openAhead(url)
         expect(Math.abs(Date.now() - DAY_MS - sharedNow())).toBeLessThan(60_000)
-        await markStarted(store.db, [{ key: 'k', requestHash: 'h', startedAt: sharedNow() }])
+        await markStarted(store.db, [{ key: 'k', requestHash: 'h', startedAt: sharedNow(), claim: 'c' }])
         const letter = {
           id: 'letter',
           kind: 'command' as const,
