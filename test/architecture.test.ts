@@ -82,7 +82,7 @@ const LONG_FILES: Readonly<Record<string, string>> = {
   'stores/schema.ts': 'the table of all tables',
   'client/lane/core.ts': 'one state machine: an item is in exactly one place, and all moves stand together',
   'client/push/core.ts': 'one state machine: the life of a connection, with all its moves',
-  'bridge/commands/consume.ts': 'the life of one delivery from arrival to its one end',
+  'bridge/commands/handle.ts': 'one delivery from what it asks to its one end',
 }
 
 /** Files that hand a clock on as a default or start a program; everybody else is given the time. */

@@ -1,10 +1,6 @@
 import { type Aside, DelayQueues } from '../bridge/commands/aside.ts'
-import {
-  type CommandConsumer,
-  type CommandServer,
-  type ConsumeSettings,
-  consumeCommands,
-} from '../bridge/commands/consume.ts'
+import { type CommandConsumer, type CommandServer, consumeCommands } from '../bridge/commands/consume.ts'
+import type { ConsumeSettings } from '../bridge/commands/handle.ts'
 import { oldestOf } from '../bridge/commands/lane-queue.ts'
 import { LaneQueues } from '../bridge/commands/lane-queues.ts'
 import { moveSuspects, type Suspects, suspectQueue, watchForSuspects } from '../bridge/commands/suspects.ts'

@@ -1,4 +1,5 @@
-import type { CommandServer, ConsumeSettings } from '../bridge/commands/consume.ts'
+import type { CommandServer } from '../bridge/commands/consume.ts'
+import type { ConsumeSettings } from '../bridge/commands/handle.ts'
 import type { Ledger } from '../bridge/commands/ledger.ts'
 import { namesMethod } from '../bridge/commands/names-method.ts'
 import type { ChosenContract } from '../bridge/contracts/select.ts'
