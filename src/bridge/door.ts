@@ -155,8 +155,10 @@ export function createDoor(settings: DoorSettings): Door {
       await portals.find(contract.parse(message))
       const key = keyOf(message.messageId as string)
       const hash = requestHash(message)
-      const since = await ledger.started(key, hash)
+      let since = await ledger.started(key, hash)
       const record = since === undefined ? await ledger.find(key) : undefined
+      // Begun by us, without an answer from the store: it is taken back by looking at it.
+      if (since === undefined && record === undefined) since = await ledger.started(key, hash)
       if (record !== undefined && record.requestHash !== hash) throw reused()
       // Whoever began it may have died before it was on the queue. Where it stands there twice it is carried out once.
       if (record?.state === 'done' || (since === undefined && queued.has(key))) return
