@@ -111,11 +111,8 @@ class QueueServer implements QueueConsumer {
   async start(prefetch = this.#settings.prefetch): Promise<void> {
     const { broker, queue } = this.#settings
     this.#consumer = await broker.consume(queue, { prefetch }, (delivery) => {
-      if (this.#stop.signal.aborted) {
-        this.#handBack(delivery)
-        return
-      }
-      this.#hold(delivery, false)
+      if (this.#stop.signal.aborted) this.#handBack(delivery)
+      else this.#hold(delivery, false)
     })
   }
 
