@@ -128,7 +128,7 @@ for (const { name, kind, skip } of BROKERS) {
       const message = { body, headers: { 'x-mine': '1' }, messageId: 'm-1', expiration: '500000' }
       const moved = movedMessage(message, Date.now() - 300_000)
       await tool.publish({ exchange: '', routingKey: beside }, moved)
-      // Suspects are tried ten seconds after the start.
+      // Suspects are tried some seconds after the start.
       expect((await bench.reply('m-1', 20_000)).body.outcome).toBe('unknown')
       const [letter] = await letters(bench, 1)
       expect(letter).toMatchObject({ queue: bench.commandQueue, target: { routingKey: bench.commandQueue } })

@@ -40,7 +40,7 @@ describe.skipIf(skip)(`many bridges, many portals${note}`, () => {
     const hanging = rig.portals.slice(0, 10)
     const others = rig.portals.slice(10)
     await wave(rig, others, 2000) // Every lane exists from now on.
-    const rounds = sized(3, 10)
+    const rounds = sized(2, 10)
     const calm: number[] = []
     const flooded: number[] = []
     const stormy: number[] = []

@@ -34,7 +34,7 @@ export interface TrialOptions {
   readonly owner: string
   readonly now: () => number
   readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
-  /** How long nothing is tried after the start; 10 seconds. Whatever else kills processes does it before. */
+  /** How long nothing is tried after the start; 5 seconds. Whatever else kills processes does it before. */
   readonly settleMs?: number
   /** How long one that nobody has died of is tried before the next is begun beside it; none. */
   readonly aloneMs?: number
@@ -59,7 +59,7 @@ const MOST_DEATHS = 2
  * from outside, each within the seconds in which it was tried.
  */
 export function trySuspects(options: TrialOptions): Suspects {
-  const { store, owner, now, log, settleMs = 10_000, aloneMs = 0 } = options
+  const { store, owner, now, log, settleMs = 5000, aloneMs = 0 } = options
   const { lookMs = 2000, patienceMs = 60_000 } = options
   const turns = new Turns()
   const closing = new AbortController()
