@@ -69,13 +69,13 @@ export function identityOf({ messageId, headers }: Message): string | undefined 
 
 /** A message from another queue as its sender wrote it, without what the way there added. */
 export function originalMessage(message: Message): Message {
+  if (message.headers[FIRST_SEEN_HEADER] === undefined) return message
   const {
-    [FIRST_SEEN_HEADER]: first,
+    [FIRST_SEEN_HEADER]: _first,
     [EXPIRATION_HEADER]: expiration,
-    [MOVE_ID_HEADER]: _,
+    [MOVE_ID_HEADER]: _id,
     ...headers
   } = message.headers
-  if (first === undefined) return message
   return { ...message, headers, ...(typeof expiration === 'string' ? { expiration } : {}) }
 }
 

@@ -140,7 +140,9 @@ export class LaneQueues {
   #isTooMuch(portal: Portal, { held, all }: Held): boolean {
     const { portals, prefetch } = this.#options
     if (portals().length < 2) return false
-    return held > mayHold({ all }, { prefetch, isBlocked: isBlocked(portal) })
+    const isBeyond = (blocked: boolean): boolean => held > mayHold({ all }, { prefetch, isBlocked: blocked })
+    // Asked for each command: the lane is looked at only where it matters.
+    return isBeyond(true) && (isBeyond(false) || isBlocked(portal))
   }
 
   async #open(domain: string): Promise<LaneQueue> {
