@@ -46,6 +46,22 @@ describe.skipIf(amqpUrl === undefined)(`RabbitMQ over a bad network${amqpNote}`,
   const to = (routingKey: string) => ({ exchange: '', routingKey })
   const loggedText = () => JSON.stringify(log)
 
+  it('leaves no question open, whenever the connection goes', async () => {
+    const broker = open()
+    await broker.queueInfo(queue)
+    for (let cut = 0; cut < 60; cut++) {
+      const asked = Promise.allSettled([
+        broker.queueInfo(queue),
+        broker.declare(topologyOf({ queues: [{ name: queue, durable: true, type: 'quorum' }] })),
+        broker.queueInfo(`${queue}.missing`),
+      ])
+      await sleep(cut / 10) // Each time elsewhere: while a channel is opened, asked or closed.
+      proxy.reset()
+      const late = sleep(20_000, 'a question is open', { ref: false })
+      expect(await Promise.race([asked.then(() => 'all settled'), late]), `cut ${cut}`).toBe('all settled')
+    }
+  }, 60_000)
+
   it('loses no confirmed message while the connection is cut again and again', async () => {
     const broker = open()
     const confirmed: string[] = []

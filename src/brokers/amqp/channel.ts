@@ -38,10 +38,14 @@ export async function onThrowAwayChannel<T>(
   }
 }
 
-/** Closes a channel; does nothing when it is gone already. */
+/**
+ * Closes a channel; does nothing when it is gone already. Its connection may go before the broker has answered: amqplib's
+ * `close` says nothing more then, and only the event tells.
+ */
 export async function closeChannel(channel: Channel): Promise<void> {
+  const gone = new Promise<void>((resolve) => channel.once('close', resolve))
   try {
-    await channel.close()
+    await Promise.race([channel.close(), gone])
   } catch {
     // Already closed, by the broker or with its connection.
   }
