@@ -3,7 +3,7 @@ import { BrokerError } from '../../model/errors.ts'
 import type { Address, Message, PublishOptions } from '../broker.ts'
 import { brokerClosed, nacked, placeOf, timedOut, unroutable, withdrawn } from '../errors.ts'
 import { blameFor } from './blame.ts'
-import { watchChannel } from './channel.ts'
+import { closeChannel, watchChannel } from './channel.ts'
 import type { AmqpLink, BrokerLogger } from './connection.ts'
 import { reasonText } from './errors.ts'
 import { encodeProperties } from './message.ts'
@@ -55,6 +55,8 @@ export class AmqpPublisher {
   readonly #sweep: NodeJS.Timeout
   #ids = 0
   #channel: ConfirmChannel | undefined
+  /** The channel is being replaced: the broker confirms nothing over it any more. */
+  #stale = false
   #nextTag = 1
   #bytes = 0
   #full = false
@@ -139,10 +141,16 @@ export class AmqpPublisher {
         })
         this.#nextTag = 1
         this.#full = false
+        this.#stale = false
         this.#channel = channel
         this.#pump()
         const error = await ended
         this.#channel = undefined
+        if (error === undefined && this.#stale) {
+          logger('publisher.channel_stale', { caught: this.#pending.size })
+          this.#dropPending('the broker confirmed nothing for a while')
+          continue
+        }
         if (error === undefined) {
           this.#dropPending('the connection was lost')
           return
@@ -252,6 +260,7 @@ export class AmqpPublisher {
     const now = this.#options.now()
     for (const [tag, publication] of this.#pending) {
       if (publication.deadline > now) break
+      this.#replace()
       this.#take(tag)
       publication.reject(timedOut(publication, this.#options.confirmTimeoutMs))
     }
@@ -261,6 +270,18 @@ export class AmqpPublisher {
       publication.reject(timedOut(publication, this.#options.confirmTimeoutMs))
     }
     this.#settleDown()
+  }
+
+  /**
+   * A channel that was there while the leader of a quorum queue went may wait for its confirmations for ever; a new one
+   * finds the new leader. A broker that is blocked only takes its time.
+   */
+  #replace(): void {
+    const channel = this.#channel
+    if (channel === undefined || this.#stale || this.#options.link.blocked) return
+    this.#stale = true
+    this.#channel = undefined
+    void closeChannel(channel)
   }
 
   #dropPending(why: string): void {
