@@ -33,8 +33,6 @@ export interface Foundation {
   readonly broker: Broker
   readonly portals: Portals
   readonly transport: Transport
-  /** Processes that share the store, this one included, as last heard. */
-  readonly instances: () => number
   /** This process, different for each: the owner of leases. */
   readonly owner: string
   readonly now: () => number
@@ -50,7 +48,7 @@ export interface Foundation {
 }
 
 /** Before there is a way to the portals. */
-export type Opened = Omit<Foundation, 'portals' | 'transport' | 'instances'>
+export type Opened = Omit<Foundation, 'portals' | 'transport'>
 
 /** What a service is told besides its settings. */
 export interface ServiceOptions {
@@ -173,7 +171,7 @@ export async function openPortals(base: Opened): Promise<Foundation> {
   )
   rests?.follow(() => portals.list())
   await keeper.start()
-  return { ...base, portals, transport, instances: () => shared?.instances() ?? 1 }
+  return { ...base, portals, transport }
 }
 
 /** Certificates of the operator's own authority, where there are any. */

@@ -46,7 +46,7 @@ export interface TrialOptions {
 const MOST_DEATHS = 2
 
 /**
- * Tries suspects, one after another; each trial is noted in the store, with its process, before and after.
+ * Tries suspects; each trial is noted in the store, with its process, before and after.
  *
  * | a process is gone without having ended the trial, and | then |
  * | --- | --- |
@@ -54,9 +54,9 @@ const MOST_DEATHS = 2
  * | others were begun beside it | nobody is blamed, but next time none is begun beside it |
  *
  * So messages that nobody has died of are tried side by side, as quickly as they come: when that ends a process, each of
- * them is tried alone next time, when those that are in hand have ended, or have hung for a while. One that another process has in hand is waited for, until that has ended it, or is surely gone. A
- * process that ends in order ends its trials. What is still able to convict an innocent are two processes that were killed
- * from outside, each within the seconds in which it was tried.
+ * them is tried alone next time, when those that are in hand have ended, or have hung for a while. One that another process
+ * has in hand is waited for, until that has ended it, or is surely gone. A process that ends in order ends its trials. What
+ * is still able to convict an innocent are two processes that were killed from outside, each while it was tried alone.
  */
 export function trySuspects(options: TrialOptions): Suspects {
   const { store, owner, now, log, settleMs = 5000, aloneMs = 0 } = options
