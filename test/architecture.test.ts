@@ -83,7 +83,7 @@ const LONG_FILES: Readonly<Record<string, string>> = {
   'client/lane/core.ts': 'one state machine: an item is in exactly one place, and all moves stand together',
   'client/push/core.ts': 'one state machine: the life of a connection, with all its moves',
   'bridge/commands/handle.ts': 'one delivery from what it asks to its one end',
-  'brokers/amqp/publisher.ts': 'one publication from its arrival to its confirmation',
+  'brokers/amqp/publishing-channel.ts': 'one publication from its arrival to its confirmation',
 }
 
 /** Files that hand a clock on as a default or start a program; everybody else is given the time. */

@@ -1,7 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { setTimeout as sleep } from 'node:timers/promises'
+import { connect } from 'amqplib'
 import { describe, expect, it } from 'vitest'
-import type { HeaderValue } from '../../src/brokers/broker.ts'
+import type { HeaderValue, Topology } from '../../src/brokers/broker.ts'
 import { eventually } from '../conformance/broker.ts'
 import { note, skip } from './support/engines.ts'
 import { sized } from './support/profile.ts'
@@ -110,6 +112,57 @@ describe.skipIf(skip)(`bridges whose broker is in trouble${note}`, () => {
     await rig.account({ twice: true })
   })
 
+  it('killed a moment after a queue was made: the queue has what it confirmed', async () => {
+    const rig = await openRig({ name: 'queue just made', bridges: 0 })
+    for (let round = 0; round < sized(2, 20); round++) {
+      const queue = `faults.fresh.${randomUUID()}`
+      await rig.tool.declare(quorum(queue))
+      await rig.tool.publish({ exchange: '', routingKey: queue }, { body: Buffer.from('kept'), headers: {} })
+      await rig.node.kill()
+      rig.injected('broker killed')
+      await rig.node.start()
+      await eventually(async () => expect((await rig.tool.queueInfo(queue))?.messages).toBe(1), 30_000)
+      await rig.tool.deleteQueue(queue)
+    }
+    await rig.account()
+  })
+
+  it('a reply queue without a leader: its own replies wait, and nobody else does', async () => {
+    const rig = await openRig({ name: 'queue without leader', bridges: 2 })
+    const queue = `faults.leaderless.${randomUUID()}`
+    await declareRaw(rig.node.url, queue)
+    await rig.node.kill()
+    rig.injected('broker killed')
+    await rig.node.start()
+    const leader = (): string => rig.node.ctl('eval', `ets:lookup(ra_state, '%2F_${queue}').`)
+    expect(leader()).toContain('follower')
+    rig.injected('queue without a leader')
+    const body = Buffer.from(JSON.stringify({ method: 'crm.deal.get', params: { id: 1 } }))
+    const ask = async (from: number, to: number): Promise<void> => {
+      for (let at = from; at < to; at++) {
+        const command = { body, headers: {}, messageId: `${queue} ${at}`, replyTo: queue }
+        await rig.tool.publish({ exchange: '', routingKey: rig.queues.commands }, command)
+      }
+    }
+    await ask(0, 20)
+    rig.load.start(100)
+    await ask(20, 40)
+    await sleep(15_000) // Both bridges notice it within ten seconds.
+    await rig.load.stop()
+    await rig.answered(30_000)
+    expect(rig.fleet.logged('publisher.set_apart').map(({ destination }) => destination)).toContain(
+      `queue ${queue}`,
+    )
+    rig.node.ctl('eval', `ra:trigger_election({'%2F_${queue}', node()}).`)
+    const seen = new Set<string | undefined>()
+    await rig.tool.consume(queue, { prefetch: 10 }, (delivery) => {
+      seen.add(delivery.message.correlationId)
+      delivery.ack()
+    })
+    await eventually(() => expect(seen.size).toBe(40), 60_000)
+    await rig.account({ twice: true })
+  })
+
   const ALARMS = [
     {
       alarm: 'memory',
@@ -213,6 +266,24 @@ describe.skipIf(skip)(`bridges whose broker is in trouble${note}`, () => {
     expect(await rig.tool.queueInfo(rig.queues.commands)).toMatchObject({ messages: 0 })
   })
 })
+
+function quorum(name: string): Topology {
+  return {
+    mode: 'declare',
+    exchanges: [],
+    queues: [{ name, durable: true, type: 'quorum' }],
+    bindings: [],
+  }
+}
+
+/** As another program makes a queue: the broker has not written it down for a moment. */
+async function declareRaw(url: string, queue: string): Promise<void> {
+  const connection = await connect(url)
+  connection.on('error', () => undefined)
+  const channel = await connection.createChannel()
+  channel.on('error', () => undefined)
+  await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'quorum' } })
+}
 
 function residentMb(pid: number): number {
   return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))?.[1] ?? 0) / 1024

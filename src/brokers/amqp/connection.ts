@@ -35,7 +35,7 @@ export class AmqpLink {
   readonly #options: LinkOptions
   readonly #closing = new AbortController()
   readonly #waiters = new Set<{ resolve(model: ChannelModel): void; reject(error: Error): void }>()
-  readonly #upListeners: ((model: ChannelModel) => void)[] = []
+  readonly #upListeners = new Set<(model: ChannelModel) => void>()
   #model: ChannelModel | undefined
   #blocked = false
   #connections = 0
@@ -74,10 +74,14 @@ export class AmqpLink {
     return this.#closing.signal.aborted
   }
 
-  /** Called after each connection, in the order of registration, and at once when there is one. Must not throw. */
-  onUp(listener: (model: ChannelModel) => void): void {
-    this.#upListeners.push(listener)
+  /**
+   * Called after each connection, in the order of registration, and at once when there is one. Must not throw. Gives what
+   * ends that.
+   */
+  onUp(listener: (model: ChannelModel) => void): () => void {
+    this.#upListeners.add(listener)
     if (this.#model !== undefined) listener(this.#model)
+    return () => this.#upListeners.delete(listener)
   }
 
   /** The connection as soon as there is one; rejects with `NOT_CONNECTED` after `timeoutMs`, `BROKER_CLOSED` after `close`. */

@@ -3,6 +3,7 @@ import type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from '../broker.t
 import { queueArguments } from '../topology.ts'
 import { onThrowAwayChannel } from './channel.ts'
 import { refusal, type Subject } from './errors.ts'
+import { findFresh, writeDown } from './fresh-queues.ts'
 
 type Mode = Topology['mode']
 
@@ -85,6 +86,7 @@ async function applyTopology(model: ChannelModel, topology: Topology): Promise<v
     return
   }
   if (topology.exchanges.length + topology.queues.length + topology.bindings.length === 0) return
+  const fresh = await findFresh(model, topology.queues)
   await onThrowAwayChannel(model, async (channel) => {
     for (const spec of topology.exchanges) {
       if (spec.name === '') continue
@@ -104,6 +106,7 @@ async function applyTopology(model: ChannelModel, topology: Topology): Promise<v
       )
     }
   })
+  if (fresh !== undefined) await writeDown(model, fresh)
 }
 
 function alone(

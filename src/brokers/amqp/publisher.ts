@@ -1,12 +1,10 @@
-import type { ChannelModel, ConfirmChannel, Options, Message as RawMessage } from 'amqplib'
-import { BrokerError } from '../../model/errors.ts'
+import type { Options } from 'amqplib'
 import type { Address, Message, PublishOptions } from '../broker.ts'
-import { brokerClosed, nacked, placeOf, timedOut, unroutable, withdrawn } from '../errors.ts'
-import { blameFor } from './blame.ts'
-import { closeChannel, watchChannel } from './channel.ts'
+import { brokerClosed } from '../errors.ts'
 import type { AmqpLink, BrokerLogger } from './connection.ts'
-import { reasonText } from './errors.ts'
+import { cut } from './dial.ts'
 import { encodeProperties } from './message.ts'
+import { type Publication, PublishingChannel, type PublishingChannelOptions } from './publishing-channel.ts'
 
 export interface AmqpPublisherOptions {
   readonly link: AmqpLink
@@ -19,69 +17,47 @@ export interface AmqpPublisherOptions {
   readonly now: () => number
 }
 
-interface Publication {
-  readonly exchange: string
-  readonly routingKey: string
-  readonly body: Buffer
-  readonly properties: Options.Publish
-  readonly deadline: number
-  readonly signal: AbortSignal | undefined
-  /** Set when the broker returned it; the confirm that follows then means "seen", not "kept". */
-  returned: string | undefined
-  resolve(): void
-  reject(error: Error): void
-}
-
-interface Confirm {
-  readonly deliveryTag: number
-  readonly multiple: boolean
-}
+/** Silence for this part of the time that a confirm may take is more than slowness. */
+const SILENT_PART = 1 / 3
+/** RabbitMQ lets a channel have some hundred messages before it that it has not looked at, then it stops the connection. */
+const APART_IN_FLIGHT = 32
+/** More queues than these are not the trouble of queues. */
+const MOST_APART = 16
+/** What was apart goes the common way again when there was nothing to do for so long, in milliseconds. */
+const IDLE_MS = 60_000
+const LOOK_MS = 5000
 
 /**
- * Publishes with confirms: each publication ends exactly once, as the broker confirms it, refuses it, returns it, or
- * time or the connection runs out. Those beyond the in-flight bounds, and all while the broker is away or blocked, wait
- * in order.
+ * Publishes over one channel, and apart from it to the queues that would hold it up.
  *
- * The broker answers a publication that it cannot accept (missing exchange, no permission) by closing the channel, with
- * no word on which one it was. Those caught by it are sent again, which may double a message that had already been
- * stored: first the ones of the exchange that the broker named are rejected, otherwise all go one at a time until the
- * guilty one stands alone.
+ * A channel of RabbitMQ deals with one message after another, and asks a quorum queue that is new to it before the first
+ * one is stored. When that queue has no leader, the channel waits for minutes, and with it everything behind, whatever
+ * queue it is for; soon the whole connection stands still. So a channel over which nothing is confirmed for a while is
+ * cut off with its connection, and the destination of the oldest message on it gets a channel of its own, with few
+ * messages on their way: they wait for the queue, and nobody waits for them.
  *
- * https://www.rabbitmq.com/docs/confirms#publisher-confirms and https://www.rabbitmq.com/docs/publishers#unroutable
+ * https://www.rabbitmq.com/docs/quorum-queues#leader-election and https://www.rabbitmq.com/docs/flow-control
  */
 export class AmqpPublisher {
   readonly #options: AmqpPublisherOptions
   readonly #prefix: string
-  readonly #sweep: NodeJS.Timeout
+  readonly #common: PublishingChannel
+  /** By destination, with the time since which there was nothing to do. */
+  readonly #apart = new Map<string, { readonly channel: PublishingChannel; idleSince: number }>()
+  readonly #look: NodeJS.Timeout
   #ids = 0
-  #channel: ConfirmChannel | undefined
-  /** The channel is being replaced: the broker confirms nothing over it any more. */
-  #stale = false
-  #nextTag = 1
-  #bytes = 0
-  #full = false
   #closed = false
-  /** Publications still to be tried one at a time. */
-  #suspects = 0
-  /** Sent, by delivery tag, lowest first. */
-  #pending = new Map<number, Publication>()
-  /** To be sent, in order. */
-  #waiting = new Set<Publication>()
-  #idle: (() => void) | undefined
 
   constructor(options: AmqpPublisherOptions) {
     this.#options = options
     this.#prefix = `b24-${Math.floor(options.random() * 2 ** 48).toString(36)}-`
-    options.link.onUp((model) => void this.#open(model))
-    this.#sweep = setInterval(
-      () => this.#expire(),
-      Math.max(20, Math.min(1000, options.confirmTimeoutMs / 4)),
-    )
-    this.#sweep.unref()
+    this.#common = this.#channel({ onSilence: (oldest) => this.#setApart(oldest) })
+    this.#look = setInterval(() => this.#bringBack(), LOOK_MS)
+    this.#look.unref()
   }
 
   get unconfirmed(): number {
-    return this.#pending.size
+    return this.#channels().reduce((sum, { unconfirmed }) => sum + unconfirmed, 0)
   }
 
   publish(address: Address, message: Message, { signal }: PublishOptions = {}): Promise<void> {
@@ -89,231 +65,73 @@ export class AmqpPublisher {
       if (this.#closed) return reject(brokerClosed())
       // A returned message is recognised by its id, so each gets one.
       const messageId = message.messageId ?? this.#prefix + (++this.#ids).toString(36)
+      const properties: Options.Publish = encodeProperties(message, messageId)
       const publication: Publication = {
         exchange: address.exchange,
         routingKey: address.routingKey,
         body: message.body,
-        properties: encodeProperties(message, messageId),
+        properties,
         deadline: this.#options.now() + this.#options.confirmTimeoutMs,
         signal,
+        sentAt: 0,
         returned: undefined,
         resolve,
         reject,
       }
-      this.#waiting.add(publication)
-      this.#pump()
+      const apart = this.#apart.size === 0 ? undefined : this.#apart.get(destinationOf(publication))
+      const channel = apart?.channel ?? this.#common
+      channel.add(publication)
     })
   }
 
   /** Sends what waited for the broker to be unblocked. */
   resume(): void {
-    this.#pump()
+    for (const channel of this.#channels()) channel.resume()
   }
 
   /** Waits, at most `patienceMs`, until everything accepted has ended; what is left then is rejected. */
   async close(patienceMs: number): Promise<void> {
-    if (this.#closed) return
     this.#closed = true
-    if (this.#pending.size + this.#waiting.size > 0) {
-      let timer: NodeJS.Timeout | undefined
-      await new Promise<void>((resolve) => {
-        this.#idle = resolve
-        timer = setTimeout(resolve, patienceMs)
-      })
-      clearTimeout(timer)
-    }
-    clearInterval(this.#sweep)
-    this.#dropPending('the program closed the connection')
-    for (const publication of this.#takeWaiting()) publication.reject(brokerClosed())
+    clearInterval(this.#look)
+    await Promise.all(this.#channels().map((channel) => channel.close(patienceMs)))
   }
 
-  async #open(model: ChannelModel): Promise<void> {
-    const { link, logger } = this.#options
-    while (link.model === model) {
-      try {
-        const { channel, ended } = watchChannel(await model.createConfirmChannel())
-        channel.on('ack', (confirm) => this.#confirmed(confirm, false))
-        channel.on('nack', (confirm) => this.#confirmed(confirm, true))
-        channel.on('return', (returned) => this.#returned(returned))
-        channel.on('drain', () => {
-          this.#full = false
-          this.#pump()
-        })
-        this.#nextTag = 1
-        this.#full = false
-        this.#stale = false
-        this.#channel = channel
-        this.#pump()
-        const error = await ended
-        this.#channel = undefined
-        if (error === undefined && this.#stale) {
-          logger('publisher.channel_stale', { caught: this.#pending.size })
-          this.#dropPending('the broker confirmed nothing for a while')
-          continue
-        }
-        if (error === undefined) {
-          this.#dropPending('the connection was lost')
-          return
-        }
-        logger('publisher.channel_closed', { reason: reasonText(error), caught: this.#pending.size })
-        this.#sortOut(error)
-      } catch (error) {
-        logger('publisher.channel_failed', { reason: reasonText(error) })
-        await new Promise((resolve) => setTimeout(resolve, 200))
-      }
+  #channels(): PublishingChannel[] {
+    return [this.#common, ...[...this.#apart.values()].map(({ channel }) => channel)]
+  }
+
+  #channel(own: Partial<PublishingChannelOptions>): PublishingChannel {
+    const { confirmTimeoutMs } = this.#options
+    return new PublishingChannel({ ...this.#options, silenceMs: confirmTimeoutMs * SILENT_PART, ...own })
+  }
+
+  #setApart(oldest: Publication): void {
+    const { link, logger, now } = this.#options
+    const { model } = link
+    if (this.#closed || model === undefined || this.#apart.size >= MOST_APART) return
+    const destination = destinationOf(oldest)
+    logger('publisher.set_apart', { destination })
+    const channel = this.#channel({ maxInFlight: APART_IN_FLIGHT })
+    this.#apart.set(destination, { channel, idleSince: now() })
+    const isFor = (publication: Publication): boolean => destinationOf(publication) === destination
+    for (const publication of this.#common.takeWaiting(isFor)) channel.add(publication)
+    // Asked to close, the channel would have to look at what is before it first.
+    cut(model)
+  }
+
+  #bringBack(): void {
+    const { now, logger } = this.#options
+    for (const [destination, apart] of this.#apart) {
+      if (!apart.channel.idle) apart.idleSince = now()
+      if (now() - apart.idleSince < IDLE_MS) continue
+      this.#apart.delete(destination)
+      void apart.channel.close(0)
+      logger('publisher.brought_back', { destination })
     }
   }
+}
 
-  #pump(): void {
-    const { maxInFlight, maxInFlightBytes, link } = this.#options
-    if (this.#full || link.blocked) return
-    const most = this.#suspects > 0 ? 1 : maxInFlight
-    for (const publication of this.#waiting) {
-      if (publication.signal?.aborted === true) {
-        this.#waiting.delete(publication)
-        publication.reject(withdrawn(publication))
-        continue
-      }
-      const channel = this.#channel
-      if (channel === undefined || this.#full || this.#pending.size >= most) return
-      if (this.#pending.size > 0 && this.#bytes + publication.body.length > maxInFlightBytes) return
-      this.#send(channel, publication)
-    }
-  }
-
-  #send(channel: ConfirmChannel, publication: Publication): void {
-    const { exchange, routingKey, body, properties } = publication
-    try {
-      if (!channel.publish(exchange, routingKey, body, properties)) this.#full = true
-    } catch (error) {
-      if (error instanceof Error && error.name === 'IllegalOperationError') {
-        // The channel ended a moment ago; its replacement will send this.
-        this.#channel = undefined
-        return
-      }
-      this.#waiting.delete(publication)
-      publication.reject(
-        new BrokerError('MESSAGE_INVALID', `The message cannot be written in AMQP: ${reasonText(error)}`, {
-          cause: error,
-        }),
-      )
-      return
-    }
-    this.#waiting.delete(publication)
-    this.#pending.set(this.#nextTag++, publication)
-    this.#bytes += body.length
-  }
-
-  #confirmed(confirm: Confirm, refused: boolean): void {
-    if (confirm.multiple) {
-      for (const tag of this.#pending.keys()) {
-        if (tag > confirm.deliveryTag) break
-        this.#end(tag, refused)
-      }
-    } else {
-      this.#end(confirm.deliveryTag, refused)
-    }
-    this.#settleDown()
-  }
-
-  #end(tag: number, refused: boolean): void {
-    const publication = this.#take(tag)
-    // None: it ran out of time before.
-    if (publication === undefined) return
-    if (this.#suspects > 0) this.#suspects--
-    if (publication.returned !== undefined) publication.reject(unroutable(publication, publication.returned))
-    else if (refused)
-      publication.reject(nacked(publication, 'the broker refused it, most often because a queue is full'))
-    else publication.resolve()
-  }
-
-  /** The broker returns a message before it confirms it. */
-  #returned(returned: RawMessage): void {
-    const fields = returned.fields as unknown as { exchange: string; routingKey: string; replyText: string }
-    const { messageId } = returned.properties
-    for (const publication of this.#pending.values()) {
-      if (publication.returned !== undefined || publication.properties.messageId !== messageId) continue
-      if (publication.exchange !== fields.exchange || publication.routingKey !== fields.routingKey) continue
-      publication.returned = fields.replyText
-      return
-    }
-  }
-
-  /** The broker closed the channel because of one of the publications sent over it. */
-  #sortOut(error: Error): void {
-    const caught = [...this.#pending.values()]
-    this.#pending.clear()
-    this.#bytes = 0
-    const innocent = caught.filter((publication) => {
-      const blame = blameFor(error, publication, caught.length === 1)
-      if (blame !== undefined) publication.reject(blame)
-      return blame === undefined
-    })
-    const guilty = caught.length - innocent.length
-    for (const publication of innocent) publication.returned = undefined
-    this.#waiting = new Set([...innocent, ...this.#waiting])
-    this.#suspects = guilty > 0 ? Math.max(0, this.#suspects - guilty) : innocent.length
-    this.#settleDown()
-  }
-
-  #expire(): void {
-    const now = this.#options.now()
-    for (const [tag, publication] of this.#pending) {
-      if (publication.deadline > now) break
-      this.#replace()
-      this.#take(tag)
-      publication.reject(timedOut(publication, this.#options.confirmTimeoutMs))
-    }
-    for (const publication of this.#waiting) {
-      if (publication.deadline > now) break
-      this.#waiting.delete(publication)
-      publication.reject(timedOut(publication, this.#options.confirmTimeoutMs))
-    }
-    this.#settleDown()
-  }
-
-  /**
-   * A channel that was there while the leader of a quorum queue went may wait for its confirmations for ever; a new one
-   * finds the new leader. A broker that is blocked only takes its time.
-   */
-  #replace(): void {
-    const channel = this.#channel
-    if (channel === undefined || this.#stale || this.#options.link.blocked) return
-    this.#stale = true
-    this.#channel = undefined
-    void closeChannel(channel)
-  }
-
-  #dropPending(why: string): void {
-    const lost = [...this.#pending.values()]
-    this.#pending.clear()
-    this.#bytes = 0
-    for (const publication of lost) {
-      const sentence = `Nobody can tell whether the message to ${placeOf(publication)} was stored: ${why}`
-      publication.reject(new BrokerError('CONNECTION_LOST', sentence))
-    }
-    this.#settleDown()
-  }
-
-  #take(tag: number): Publication | undefined {
-    const publication = this.#pending.get(tag)
-    if (publication === undefined) return undefined
-    this.#pending.delete(tag)
-    this.#bytes -= publication.body.length
-    return publication
-  }
-
-  #takeWaiting(): Publication[] {
-    const waiting = [...this.#waiting]
-    this.#waiting.clear()
-    return waiting
-  }
-
-  #settleDown(): void {
-    if (this.#waiting.size > 0) this.#pump()
-    if (this.#pending.size + this.#waiting.size === 0) {
-      this.#suspects = 0
-      this.#idle?.()
-    }
-  }
+/** The queue, or the exchange: behind an exchange nobody can tell which of its queues is the trouble. */
+function destinationOf({ exchange, routingKey }: Publication): string {
+  return exchange === '' ? `queue ${routingKey}` : `exchange ${exchange}`
 }
