@@ -97,9 +97,9 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
   const { queue: commandQueue, prefetch, log } = settings
   const suspected = suspectQueue(commandQueue)
   const delays = new DelayQueues({ broker, prefix: 'b24.retry', now })
-  const park: Aside['park'] = async (delivery, waitMs) => {
+  const park: Aside['park'] = async (delivery, waitMs, moveId) => {
     try {
-      const parked = await delays.park(delivery, waitMs)
+      const parked = await delays.park(delivery, waitMs, moveId)
       if (parked) metrics.moved('delay')
       return parked
     } catch (error) {

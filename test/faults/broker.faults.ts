@@ -6,8 +6,9 @@ import { describe, expect, it } from 'vitest'
 import type { HeaderValue, Topology } from '../../src/brokers/broker.ts'
 import { eventually } from '../conformance/broker.ts'
 import { note, skip } from './support/engines.ts'
+import type { Sent } from './support/load.ts'
 import { sized } from './support/profile.ts'
-import { openRig } from './support/rig.ts'
+import { openRig, type Rig } from './support/rig.ts'
 
 const LIMIT = { capacity: 20, drainPerSecond: 20 }
 
@@ -130,13 +131,7 @@ describe.skipIf(skip)(`bridges whose broker is in trouble${note}`, () => {
   it('a reply queue without a leader: its own replies wait, and nobody else does', async () => {
     const rig = await openRig({ name: 'queue without leader', bridges: 2 })
     const queue = `faults.leaderless.${randomUUID()}`
-    await declareRaw(rig.node.url, queue)
-    await rig.node.kill()
-    rig.injected('broker killed')
-    await rig.node.start()
-    const leader = (): string => rig.node.ctl('eval', `ets:lookup(ra_state, '%2F_${queue}').`)
-    expect(leader()).toContain('follower')
-    rig.injected('queue without a leader')
+    await loseLeader(rig, queue)
     const body = Buffer.from(JSON.stringify({ method: 'crm.deal.get', params: { id: 1 } }))
     const ask = async (from: number, to: number): Promise<void> => {
       for (let at = from; at < to; at++) {
@@ -153,13 +148,35 @@ describe.skipIf(skip)(`bridges whose broker is in trouble${note}`, () => {
     expect(rig.fleet.logged('publisher.set_apart').map(({ destination }) => destination)).toContain(
       `queue ${queue}`,
     )
-    rig.node.ctl('eval', `ra:trigger_election({'%2F_${queue}', node()}).`)
+    elect(rig, queue)
     const seen = new Set<string | undefined>()
     await rig.tool.consume(queue, { prefetch: 10 }, (delivery) => {
       seen.add(delivery.message.correlationId)
       delivery.ack()
     })
     await eventually(() => expect(seen.size).toBe(40), 60_000)
+    await rig.account({ twice: true })
+  })
+
+  it("a portal's own queue without a leader: its commands go round, and those of others are carried out", async () => {
+    const rig = await openRig({
+      name: 'lane without leader',
+      portals: 3,
+      env: { BRIDGE_PREFETCH: '50' },
+    })
+    const portal = rig.portals[0] as string
+    const queue = `${rig.queues.commands}.lane.${portal}`
+    await loseLeader(rig, queue, { 'x-single-active-consumer': true })
+    // More than may be in hand of all together.
+    const stuck = await rig.load.send(200, { portal })
+    await eventually(() => {
+      expect(rig.fleet.logged('lane-queue.silent').map((line) => line.queue)).toContain(queue)
+    }, 60_000)
+    const others = await rig.load.send(60, { portal: rig.portals[1] as string })
+    const isOpen = ({ key }: Sent): boolean => rig.repliesTo(key).length === 0
+    await eventually(() => expect(others.filter(isOpen)).toEqual([]), 60_000)
+    expect(stuck.some(isOpen)).toBe(true)
+    elect(rig, queue)
     await rig.account({ twice: true })
   })
 
@@ -276,13 +293,27 @@ function quorum(name: string): Topology {
   }
 }
 
+/** Makes a queue whose leader the broker forgets. */
+async function loseLeader(rig: Rig, queue: string, more = {}): Promise<void> {
+  await declareRaw(rig.node.url, queue, more)
+  await rig.node.kill()
+  rig.injected('broker killed')
+  await rig.node.start()
+  expect(rig.node.ctl('eval', `ets:lookup(ra_state, '%2F_${queue}').`)).toContain('follower')
+  rig.injected('queue without a leader')
+}
+
+function elect({ node }: Rig, queue: string): void {
+  node.ctl('eval', `ra:trigger_election({'%2F_${queue}', node()}).`)
+}
+
 /** As another program makes a queue: the broker has not written it down for a moment. */
-async function declareRaw(url: string, queue: string): Promise<void> {
+async function declareRaw(url: string, queue: string, more: Record<string, unknown>): Promise<void> {
   const connection = await connect(url)
   connection.on('error', () => undefined)
   const channel = await connection.createChannel()
   channel.on('error', () => undefined)
-  await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'quorum' } })
+  await channel.assertQueue(queue, { durable: true, arguments: { 'x-queue-type': 'quorum', ...more } })
 }
 
 function residentMb(pid: number): number {

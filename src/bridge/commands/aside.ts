@@ -18,8 +18,8 @@ export interface Aside {
       readonly deadlineMs: number | undefined
     },
   ): Promise<boolean>
-  /** Brings the delivery back to its queue after a while. */
-  park(delivery: Delivery, waitMs: number): Promise<boolean>
+  /** Brings the delivery back to its queue after a while; `moveId` as for `movedMessage`. */
+  park(delivery: Delivery, waitMs: number, moveId?: string): Promise<boolean>
 }
 
 /** When the message came first: deadlines count from there. Milliseconds since 1970. */
@@ -114,7 +114,7 @@ export class DelayQueues {
   }
 
   /** See `Aside.park`. False for a wait that is too short. Rejects with a `BrokerError` when no broker takes it. */
-  async park(delivery: Delivery, waitMs: number): Promise<boolean> {
+  async park(delivery: Delivery, waitMs: number, moveId?: string): Promise<boolean> {
     const tier = TIERS.find(({ ms }) => ms <= waitMs)
     if (tier === undefined) return false
     if (this.#broker.features.delayedRequeue) {
@@ -123,7 +123,7 @@ export class DelayQueues {
     }
     const exchange = `${this.#prefix}.${tier.name}`
     await this.#declare(exchange, tier.ms)
-    const message = movedMessage(delivery.message, this.#now())
+    const message = movedMessage(delivery.message, this.#now(), moveId)
     await this.#broker.publish({ exchange, routingKey: delivery.queue }, message)
     delivery.ack()
     return true

@@ -1,3 +1,4 @@
+import type { Portal } from '../portals.ts'
 import type { QueueConsumer } from './consume.ts'
 
 /** The lane queues that exist, for all processes and for the next start. */
@@ -9,6 +10,9 @@ export interface LaneQueueStore {
   /** Runs the work while no other process makes or deletes this queue. Rejects when another one does, for seconds. */
   alone<T>(queue: string, work: () => Promise<T>): Promise<T>
 }
+
+/** A silent lane queue is tried again after so long. */
+export const SILENT_MS = 30_000
 
 /** How a lane queue is read: as fast as its portal takes it, one command at a time to see whether it does, or not. */
 export type Reading = 'full' | 'probe' | 'none'
@@ -33,6 +37,8 @@ export class LaneQueue {
   consumer: QueueConsumer | undefined
   #reading: Reading = 'none'
   #drained = false
+  /** When the next command tries whether it confirms something again; 0 while it does. */
+  #nextTryAt = 0
 
   constructor(queue: string, domain: string, serve: (queue: string) => Promise<QueueConsumer>) {
     this.queue = queue
@@ -57,6 +63,25 @@ export class LaneQueue {
     this.#reading = reading
   }
 
+  /** The queue has confirmed nothing, most often because it has no leader. True when that is news. */
+  fellSilent(now: number): boolean {
+    const isNews = this.#nextTryAt === 0
+    this.#nextTryAt = now + SILENT_MS
+    return isNews
+  }
+
+  /** Not true for one command now and then: it tries for all. */
+  isSilent(now: number): boolean {
+    if (this.#nextTryAt === 0 || now < this.#nextTryAt) return this.#nextTryAt !== 0
+    this.#nextTryAt = now + SILENT_MS
+    return false
+  }
+
+  /** It has confirmed something. */
+  answered(): void {
+    this.#nextTryAt = 0
+  }
+
   /** See `CommandConsumer.drain`; it is not read any more after that. */
   async drain(boundMs: number): Promise<boolean> {
     this.#drained = true
@@ -68,4 +93,9 @@ export class LaneQueue {
 export function oldestOf(parts: readonly Pick<QueueConsumer, 'oldestAt'>[]): number | undefined {
   const times = parts.flatMap(({ oldestAt }) => oldestAt ?? [])
   return times.length === 0 ? undefined : Math.min(...times)
+}
+
+/** The portal cannot be called now. */
+export function isBlocked({ lane }: Pick<Portal, 'lane'>): boolean {
+  return lane.stats().trouble !== undefined
 }

@@ -5,7 +5,7 @@ import type { Portal } from '../portals.ts'
 import { type Aside, identityOf, movedMessage } from './aside.ts'
 import type { QueueConsumer } from './consume.ts'
 import { type Held, mayHold } from './held.ts'
-import { LaneQueue, type LaneQueueStore, oldestOf, type Reading } from './lane-queue.ts'
+import { isBlocked, LaneQueue, type LaneQueueStore, oldestOf, type Reading, SILENT_MS } from './lane-queue.ts'
 
 export interface LaneQueuesOptions {
   readonly broker: Broker
@@ -107,8 +107,9 @@ export class LaneQueues {
         park(delivery, deadlineMs > LONG_REST_MS ? LONG_REST_MS / 2 : Math.min(deadlineMs, 5000))
       )
     if (now() < this.#refusedUntil && !keepsOrder) return false
+    const wait = keepsOrder ? 0 : Math.min(deadlineMs ?? SILENT_MS, SILENT_MS)
     try {
-      await this.#move(delivery, await this.#open(portal.domain))
+      await this.#move(delivery, await this.#open(portal.domain), wait)
       return true
     } catch (error) {
       this.#refusedUntil = now() + REFUSED_MS
@@ -186,24 +187,29 @@ export class LaneQueues {
 
   /**
    * A publication that nobody has confirmed may have arrived: the command must not be carried out from here as well, so it
-   * is published again, under the same id, until it surely is there.
+   * is published again, under the same id, until it surely is there. Where the queue itself is silent it goes a long way
+   * round, if it may: in hand it would take the place of others, and in the end all places.
    */
-  async #move(delivery: Delivery, lane: LaneQueue): Promise<void> {
-    const { broker, now, newId } = this.#options
+  async #move(delivery: Delivery, lane: LaneQueue, mayWaitMs: number): Promise<void> {
+    const { broker, park, now, newId, log } = this.#options
     let moveId = this.#moveIds.get(delivery)
     if (identityOf(delivery.message) === undefined) moveId ??= newId()
     const message = movedMessage(delivery.message, now(), moveId)
     for (;;) {
+      if (lane.isSilent(now()) && (await park(delivery, mayWaitMs, moveId))) return
       try {
         await broker.publish({ exchange: '', routingKey: lane.queue }, message)
         break
       } catch (error) {
         if (!(error instanceof BrokerError && error.mayBeStored)) throw error
         this.#moveIds.set(delivery, moveId ?? '')
+        if (error.code === 'CONFIRM_TIMEOUT' && lane.fellSilent(now()))
+          log('lane-queue.silent', { portal: lane.domain, queue: lane.queue })
         await sleep(MOVE_AGAIN_MS)
       }
     }
     delivery.ack()
+    lane.answered()
     lane.emptySince = undefined
     lane.moved++
   }
@@ -289,8 +295,4 @@ export class LaneQueues {
     this.#leaving.add(consumer)
     void consumer.leave().finally(() => this.#leaving.delete(consumer))
   }
-}
-
-function isBlocked({ lane }: Pick<Portal, 'lane'>): boolean {
-  return lane.stats().trouble !== undefined
 }

@@ -45,12 +45,14 @@ export class AmqpPublisher {
   /** By destination, with the time since which there was nothing to do. */
   readonly #apart = new Map<string, { readonly channel: PublishingChannel; idleSince: number }>()
   readonly #look: NodeJS.Timeout
+  readonly #silenceMs: number
   #ids = 0
   #closed = false
 
   constructor(options: AmqpPublisherOptions) {
     this.#options = options
     this.#prefix = `b24-${Math.floor(options.random() * 2 ** 48).toString(36)}-`
+    this.#silenceMs = Math.round(options.confirmTimeoutMs * SILENT_PART)
     this.#common = this.#channel({ onSilence: (oldest) => this.#setApart(oldest) })
     this.#look = setInterval(() => this.#bringBack(), LOOK_MS)
     this.#look.unref()
@@ -63,6 +65,8 @@ export class AmqpPublisher {
   publish(address: Address, message: Message, { signal }: PublishOptions = {}): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(brokerClosed())
+      const apart = this.#apart.size === 0 ? undefined : this.#apart.get(destinationOf(address))
+      const channel = apart?.channel ?? this.#common
       // A returned message is recognised by its id, so each gets one.
       const messageId = message.messageId ?? this.#prefix + (++this.#ids).toString(36)
       const properties: Options.Publish = encodeProperties(message, messageId)
@@ -71,15 +75,13 @@ export class AmqpPublisher {
         routingKey: address.routingKey,
         body: message.body,
         properties,
-        deadline: this.#options.now() + this.#options.confirmTimeoutMs,
+        deadline: this.#options.now() + channel.confirmTimeoutMs,
         signal,
         sentAt: 0,
         returned: undefined,
         resolve,
         reject,
       }
-      const apart = this.#apart.size === 0 ? undefined : this.#apart.get(destinationOf(publication))
-      const channel = apart?.channel ?? this.#common
       channel.add(publication)
     })
   }
@@ -101,8 +103,7 @@ export class AmqpPublisher {
   }
 
   #channel(own: Partial<PublishingChannelOptions>): PublishingChannel {
-    const { confirmTimeoutMs } = this.#options
-    return new PublishingChannel({ ...this.#options, silenceMs: confirmTimeoutMs * SILENT_PART, ...own })
+    return new PublishingChannel({ ...this.#options, silenceMs: this.#silenceMs, ...own })
   }
 
   #setApart(oldest: Publication): void {
@@ -111,7 +112,7 @@ export class AmqpPublisher {
     if (this.#closed || model === undefined || this.#apart.size >= MOST_APART) return
     const destination = destinationOf(oldest)
     logger('publisher.set_apart', { destination })
-    const channel = this.#channel({ maxInFlight: APART_IN_FLIGHT })
+    const channel = this.#channel({ maxInFlight: APART_IN_FLIGHT, confirmTimeoutMs: this.#silenceMs })
     this.#apart.set(destination, { channel, idleSince: now() })
     const isFor = (publication: Publication): boolean => destinationOf(publication) === destination
     for (const publication of this.#common.takeWaiting(isFor)) channel.add(publication)
@@ -132,6 +133,6 @@ export class AmqpPublisher {
 }
 
 /** The queue, or the exchange: behind an exchange nobody can tell which of its queues is the trouble. */
-function destinationOf({ exchange, routingKey }: Publication): string {
+function destinationOf({ exchange, routingKey }: Address): string {
   return exchange === '' ? `queue ${routingKey}` : `exchange ${exchange}`
 }

@@ -86,6 +86,11 @@ export class PublishingChannel {
     this.#sweep.unref()
   }
 
+  /** How long a confirm may take here, in milliseconds. */
+  get confirmTimeoutMs(): number {
+    return this.#options.confirmTimeoutMs
+  }
+
   get unconfirmed(): number {
     return this.#pending.size
   }
