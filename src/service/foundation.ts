@@ -62,7 +62,7 @@ export interface ServiceOptions {
 const steady = (): number => performance.now()
 
 const BAD_NEWS =
-  /^(?:install\.refused|portal\.(?:suspended|unsaved)|bucket\.alone|event\.(?:lost|refused|set-aside|spool|spool-full)|offline\.(?:failed|lost|refused|stale|trouble|unreadable)|scan\.(?:failed|refused)|subscriptions\.failed|token\.(?:dead|idle|spool))$/
+  /^(?:install\.refused|portal\.(?:suspended|unsaved)|publisher\.set_apart|bucket\.alone|event\.(?:lost|refused|set-aside|spool|spool-full)|offline\.(?:failed|lost|refused|stale|trouble|unreadable)|scan\.(?:failed|refused)|subscriptions\.failed|token\.(?:dead|idle|spool))$/
 
 /** Opens store and broker. What was opened stands in `closing`, also when the rest fails. */
 export async function openFoundation(
