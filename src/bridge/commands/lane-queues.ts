@@ -5,7 +5,7 @@ import type { Portal } from '../portals.ts'
 import { type Aside, identityOf, movedMessage } from './aside.ts'
 import type { QueueConsumer } from './consume.ts'
 import { type Held, mayHold } from './held.ts'
-import { isBlocked, LaneQueue, type LaneQueueStore, oldestOf, type Reading, SILENT_MS } from './lane-queue.ts'
+import { isBlocked, LaneQueue, type LaneQueueStore, oldestOf, type Reading } from './lane-queue.ts'
 
 export interface LaneQueuesOptions {
   readonly broker: Broker
@@ -107,7 +107,7 @@ export class LaneQueues {
         park(delivery, deadlineMs > LONG_REST_MS ? LONG_REST_MS / 2 : Math.min(deadlineMs, 5000))
       )
     if (now() < this.#refusedUntil && !keepsOrder) return false
-    const wait = keepsOrder ? 0 : Math.min(deadlineMs ?? SILENT_MS, SILENT_MS)
+    const wait = keepsOrder ? 0 : (deadlineMs ?? LONG_REST_MS)
     try {
       await this.#move(delivery, await this.#open(portal.domain), wait)
       return true
@@ -196,7 +196,8 @@ export class LaneQueues {
     if (identityOf(delivery.message) === undefined) moveId ??= newId()
     const message = movedMessage(delivery.message, now(), moveId)
     for (;;) {
-      if (lane.isSilent(now()) && (await park(delivery, mayWaitMs, moveId))) return
+      const silentMs = lane.silentMs(now())
+      if (silentMs > 0 && (await park(delivery, Math.min(silentMs, mayWaitMs), moveId))) return
       try {
         await broker.publish({ exchange: '', routingKey: lane.queue }, message)
         break
