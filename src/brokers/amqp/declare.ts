@@ -3,9 +3,10 @@ import type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from '../broker.t
 import { queueArguments } from '../topology.ts'
 import { onThrowAwayChannel } from './channel.ts'
 import { refusal, type Subject } from './errors.ts'
-import { findFresh, writeDown } from './fresh-queues.ts'
+import { deleteIfEmpty, missingOf, writeDown } from './fresh-queues.ts'
 
 type Mode = Topology['mode']
+type Unsure = Map<string, ChannelModel>
 
 /**
  * What has been declared or checked over this broker, kept so that it can be repeated after a reconnection. Each queue,
@@ -15,10 +16,12 @@ export class DeclaredTopology {
   readonly #exchanges = new Map<string, { readonly mode: Mode; readonly spec: ExchangeSpec }>()
   readonly #queues = new Map<string, { readonly mode: Mode; readonly spec: QueueSpec }>()
   readonly #bindings = new Map<string, BindingSpec>()
+  /** Quorum queues that are being made, and over which connection: nothing has been sent there yet. */
+  readonly #unsure: Unsure = new Map()
 
   /** Declares or checks now; remembers it when that went well. Rejects with a `BrokerError`. */
   async declare(model: ChannelModel, topology: Topology): Promise<void> {
-    await applyTopology(model, topology)
+    await applyTopology(model, topology, this.#unsure)
     const { mode } = topology
     if (mode === 'off') return
     for (const spec of topology.exchanges) this.#exchanges.set(spec.name, { mode, spec })
@@ -35,7 +38,7 @@ export class DeclaredTopology {
       const queues = [...this.#queues.values()].filter((kept) => kept.mode === mode).map((kept) => kept.spec)
       const bindings = mode === 'declare' ? [...this.#bindings.values()] : []
       const whole = { mode, exchanges, queues, bindings }
-      await applyTopology(model, whole).catch(() => applyOneByOne(model, whole))
+      await applyTopology(model, whole, this.#unsure).catch(() => applyOneByOne(model, whole, this.#unsure))
     }
   }
 
@@ -44,7 +47,8 @@ export class DeclaredTopology {
     const kept = this.#queues.get(name)
     if (kept?.mode !== 'declare') return
     const bindings = [...this.#bindings.values()].filter((binding) => binding.queue === name)
-    await applyTopology(model, { mode: 'declare', exchanges: [], queues: [kept.spec], bindings })
+    const whole: Topology = { mode: 'declare', exchanges: [], queues: [kept.spec], bindings }
+    await applyTopology(model, whole, this.#unsure)
   }
 
   forgetQueue(name: string): void {
@@ -61,11 +65,12 @@ export class DeclaredTopology {
 async function applyOneByOne(
   model: ChannelModel,
   { mode, exchanges, queues, bindings }: Topology,
+  unsure: Unsure,
 ): Promise<void> {
   const none = { mode, exchanges: [], queues: [], bindings: [] }
   const failures: unknown[] = []
   const attempt = (part: Partial<Topology>) =>
-    applyTopology(model, { ...none, ...part }).catch((error: unknown) => failures.push(error))
+    applyTopology(model, { ...none, ...part }, unsure).catch((error: unknown) => failures.push(error))
   for (const exchange of exchanges) await attempt({ exchanges: [exchange] })
   for (const queue of queues) await attempt({ queues: [queue] })
   for (const binding of bindings) await attempt({ bindings: [binding] })
@@ -73,7 +78,7 @@ async function applyOneByOne(
 }
 
 /** Declares (one channel for all) or checks (a channel each, for a failed check closes it) a topology. */
-async function applyTopology(model: ChannelModel, topology: Topology): Promise<void> {
+async function applyTopology(model: ChannelModel, topology: Topology, unsure: Unsure): Promise<void> {
   if (topology.mode === 'off') return
   if (topology.mode === 'passive') {
     for (const { name } of topology.exchanges) {
@@ -86,7 +91,15 @@ async function applyTopology(model: ChannelModel, topology: Topology): Promise<v
     return
   }
   if (topology.exchanges.length + topology.queues.length + topology.bindings.length === 0) return
-  const fresh = await findFresh(model, topology.queues)
+  const quorum = topology.queues.filter(({ type }) => type === 'quorum').map(({ name }) => name)
+  const missing = await missingOf(model, quorum)
+  const fresh = quorum.filter((name) => unsure.has(name) || missing.includes(name))
+  for (const name of fresh) {
+    const begun = unsure.get(name) ?? model
+    unsure.set(name, model)
+    // The connection went before its making was over, and most often the broker did.
+    if (begun !== model && !missing.includes(name)) await deleteIfEmpty(model, name)
+  }
   await onThrowAwayChannel(model, async (channel) => {
     for (const spec of topology.exchanges) {
       if (spec.name === '') continue
@@ -106,7 +119,10 @@ async function applyTopology(model: ChannelModel, topology: Topology): Promise<v
       )
     }
   })
-  if (fresh !== undefined) await writeDown(model, fresh)
+  const [first] = fresh
+  if (first === undefined) return
+  await writeDown(model, first)
+  for (const name of fresh) unsure.delete(name)
 }
 
 function alone(
