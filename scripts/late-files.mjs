@@ -10,7 +10,7 @@ const INSPECTOR = 'http://127.0.0.1:9229/json/list'
 export default class LateFiles {
   #timers = new Map()
 
-  onTestModuleStart({ moduleId }) {
+  onTestModuleQueued({ moduleId }) {
     this.#timers.set(
       moduleId,
       setTimeout(() => void endRun(moduleId), LIMIT_MS),

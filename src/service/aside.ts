@@ -97,9 +97,9 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
   const { queue: commandQueue, prefetch, log } = settings
   const suspected = suspectQueue(commandQueue)
   const delays = new DelayQueues({ broker, prefix: 'b24.retry', now })
-  const park: Aside['park'] = async (delivery, waitMs, moveId) => {
+  const park: Aside['park'] = async (delivery, waitMs, moving) => {
     try {
-      const parked = await delays.park(delivery, waitMs, moveId)
+      const parked = await delays.park(delivery, waitMs, moving?.moveId)
       if (parked) metrics.moved('delay')
       return parked
     } catch (error) {
@@ -107,6 +107,7 @@ export async function serveWithAside(base: Foundation, settings: ConsumeSettings
         queue: delivery.queue,
         reason: error instanceof BrokerError ? error.code : String(error),
       })
+      if (moving !== undefined && error instanceof BrokerError && error.mayBeStored) throw error
       return false
     }
   }

@@ -18,8 +18,11 @@ export interface Aside {
       readonly deadlineMs: number | undefined
     },
   ): Promise<boolean>
-  /** Brings the delivery back to its queue after a while; `moveId` as for `movedMessage`. */
-  park(delivery: Delivery, waitMs: number, moveId?: string): Promise<boolean>
+  /**
+   * Brings the delivery back to its queue after a while. With `moving`, whose `moveId` is that of `movedMessage`, it rejects
+   * when nobody knows whether it was taken over; without, that counts as no.
+   */
+  park(delivery: Delivery, waitMs: number, moving?: { readonly moveId: string | undefined }): Promise<boolean>
 }
 
 /** When the message came first: deadlines count from there. Milliseconds since 1970. */

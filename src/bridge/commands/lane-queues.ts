@@ -2,9 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker, Delivery } from '../../brokers/broker.ts'
 import { BrokerError } from '../../model/errors.ts'
 import type { Portal } from '../portals.ts'
-import { type Aside, identityOf, movedMessage } from './aside.ts'
+import type { Aside } from './aside.ts'
 import type { QueueConsumer } from './consume.ts'
 import { type Held, mayHold } from './held.ts'
+import { LaneMover } from './lane-mover.ts'
 import { isBlocked, LaneQueue, type LaneQueueStore, oldestOf, type Reading } from './lane-queue.ts'
 
 export interface LaneQueuesOptions {
@@ -37,7 +38,6 @@ const UNUSED_MS = 10 * 60_000
 const REFUSED_MS = 30_000
 /** A portal that rests for longer is not tried by the next command every time. */
 const LONG_REST_MS = 60_000
-const MOVE_AGAIN_MS = 500
 
 /**
  * Queues of their own for portals with a backlog, so that the common queue never stands still because of one of them.
@@ -60,8 +60,7 @@ export class LaneQueues {
   readonly #lanes = new Map<string, LaneQueue>()
   /** Consumers of queues that are gone, while they bring to its end what they have in hand. */
   readonly #leaving = new Set<QueueConsumer>()
-  /** Under which id a message without one is moved, however often that is tried. */
-  readonly #moveIds = new WeakMap<Delivery, string>()
+  readonly #mover: LaneMover
   #timer: NodeJS.Timeout | undefined
   #learnedAt = 0
   #refusedUntil = 0
@@ -69,6 +68,7 @@ export class LaneQueues {
 
   constructor(options: LaneQueuesOptions) {
     this.#options = options
+    this.#mover = new LaneMover(options)
   }
 
   /** Finds the lane queues of earlier processes, and looks after all of them from now on. Comes before the common queue. */
@@ -99,24 +99,24 @@ export class LaneQueues {
     const { broker, now, park, log } = this.#options
     const keepsOrder = ordered && this.#isWorthIt()
     const moves = this.#lanes.get(portal.domain)?.moving === true || this.#isTooMuch(portal, held)
-    if (!keepsOrder && !moves) return false
+    const mustMove = keepsOrder || this.#mover.isInDoubt(delivery)
+    if (!mustMove && !moves) return false
     // On a queue that nobody reads its time would pass without a word. The embedded broker would not know how old it is.
-    if (!keepsOrder && deadlineMs !== undefined && isBlocked(portal))
+    if (!mustMove && !ordered && deadlineMs !== undefined && isBlocked(portal))
       return (
         !broker.features.delayedRequeue &&
         park(delivery, deadlineMs > LONG_REST_MS ? LONG_REST_MS / 2 : Math.min(deadlineMs, 5000))
       )
-    if (now() < this.#refusedUntil && !keepsOrder) return false
-    const wait = keepsOrder ? 0 : (deadlineMs ?? LONG_REST_MS)
+    if (now() < this.#refusedUntil && !mustMove) return false
+    const dueAt = now() + (deadlineMs ?? Number.POSITIVE_INFINITY)
     try {
-      await this.#move(delivery, await this.#open(portal.domain), wait)
-      return true
+      return await this.#mover.move(delivery, await this.#open(portal.domain), { ordered, dueAt })
     } catch (error) {
       this.#refusedUntil = now() + REFUSED_MS
       const reason = error instanceof BrokerError ? error.code : String(error)
       log('lane-queue.refused', { portal: portal.domain, reason })
       // It stays where it is; the common queue is slower then, and nothing is lost.
-      if (!keepsOrder && !this.#moveIds.has(delivery)) return false
+      if (!keepsOrder && !this.#mover.isInDoubt(delivery)) return false
       throw new BrokerError('NOT_MOVED', 'The command cannot be moved to the queue of its portal now', {
         cause: error,
       })
@@ -185,36 +185,6 @@ export class LaneQueues {
     return lane
   }
 
-  /**
-   * A publication that nobody has confirmed may have arrived: the command must not be carried out from here as well, so it
-   * is published again, under the same id, until it surely is there. Where the queue itself is silent it goes a long way
-   * round, if it may: in hand it would take the place of others, and in the end all places.
-   */
-  async #move(delivery: Delivery, lane: LaneQueue, mayWaitMs: number): Promise<void> {
-    const { broker, park, now, newId, log } = this.#options
-    let moveId = this.#moveIds.get(delivery)
-    if (identityOf(delivery.message) === undefined) moveId ??= newId()
-    const message = movedMessage(delivery.message, now(), moveId)
-    for (;;) {
-      const silentMs = lane.silentMs(now())
-      if (silentMs > 0 && (await park(delivery, Math.min(silentMs, mayWaitMs), moveId))) return
-      try {
-        await broker.publish({ exchange: '', routingKey: lane.queue }, message)
-        break
-      } catch (error) {
-        if (!(error instanceof BrokerError && error.mayBeStored)) throw error
-        this.#moveIds.set(delivery, moveId ?? '')
-        if (error.code === 'CONFIRM_TIMEOUT' && lane.fellSilent(now()))
-          log('lane-queue.silent', { portal: lane.domain, queue: lane.queue })
-        await sleep(MOVE_AGAIN_MS)
-      }
-    }
-    delivery.ack()
-    lane.answered()
-    lane.emptySince = undefined
-    lane.moved++
-  }
-
   async #tick(): Promise<void> {
     const { now, onSize } = this.#options
     if (now() - this.#learnedAt >= LEARN_MS) await this.#learn().catch((error) => this.#tell(error))
@@ -251,7 +221,8 @@ export class LaneQueues {
       return
     }
     await lane.read(this.#readingOf(lane))
-    if (info.messages > 0 || (lane.consumer?.inHand ?? 0) > 0) {
+    // Without a leader a queue seems to be empty, and to have nobody who reads it.
+    if (info.messages > 0 || info.consumers === 0 || (lane.consumer?.inHand ?? 0) > 0) {
       lane.emptySince = undefined
       return
     }

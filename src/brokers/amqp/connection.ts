@@ -75,8 +75,8 @@ export class AmqpLink {
   }
 
   /**
-   * Called after each connection, in the order of registration, and at once when there is one. Must not throw. Gives what
-   * ends that.
+   * Called after each connection, in the order of registration, and at once when there is one. Must not throw. Returns
+   * a function that stops it.
    */
   onUp(listener: (model: ChannelModel) => void): () => void {
     this.#upListeners.add(listener)

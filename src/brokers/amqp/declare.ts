@@ -1,9 +1,10 @@
 import type { Channel, ChannelModel } from 'amqplib'
+import { BrokerError } from '../../model/errors.ts'
 import type { BindingSpec, ExchangeSpec, QueueSpec, Topology } from '../broker.ts'
 import { queueArguments } from '../topology.ts'
 import { onThrowAwayChannel } from './channel.ts'
-import { refusal, type Subject } from './errors.ts'
-import { deleteIfEmpty, missingOf, writeDown } from './fresh-queues.ts'
+import { refusal, replyCode, type Subject } from './errors.ts'
+import { deleteIfLeaderless, missingOf, writeDown } from './fresh-queues.ts'
 
 type Mode = Topology['mode']
 type Unsure = Map<string, ChannelModel>
@@ -94,12 +95,28 @@ async function applyTopology(model: ChannelModel, topology: Topology, unsure: Un
   const quorum = topology.queues.filter(({ type }) => type === 'quorum').map(({ name }) => name)
   const missing = await missingOf(model, quorum)
   const fresh = quorum.filter((name) => unsure.has(name) || missing.includes(name))
-  for (const name of fresh) {
-    const begun = unsure.get(name) ?? model
-    unsure.set(name, model)
-    // The connection went before its making was over, and most often the broker did.
-    if (begun !== model && !missing.includes(name)) await deleteIfEmpty(model, name)
+  try {
+    for (const name of fresh) {
+      const begun = unsure.get(name) ?? model
+      unsure.set(name, model)
+      // The connection went before its making was over, and most often the broker did.
+      if (begun !== model && !missing.includes(name)) await deleteIfLeaderless(model, name)
+    }
+    await make(model, topology)
+    if (fresh[0] !== undefined) await writeDown(model, fresh[0])
+  } catch (error) {
+    // Refused, it was not made by us.
+    if (!isLost(error)) for (const name of fresh) unsure.delete(name)
+    throw error
   }
+  for (const name of fresh) unsure.delete(name)
+}
+
+function isLost(error: unknown): boolean {
+  return error instanceof BrokerError ? error.code === 'CONNECTION_LOST' : replyCode(error) === 0
+}
+
+async function make(model: ChannelModel, topology: Topology): Promise<void> {
   await onThrowAwayChannel(model, async (channel) => {
     for (const spec of topology.exchanges) {
       if (spec.name === '') continue
@@ -119,10 +136,6 @@ async function applyTopology(model: ChannelModel, topology: Topology, unsure: Un
       )
     }
   })
-  const [first] = fresh
-  if (first === undefined) return
-  await writeDown(model, first)
-  for (const name of fresh) unsure.delete(name)
 }
 
 function alone(

@@ -23,9 +23,6 @@ const SILENT_PART = 1 / 3
 const APART_IN_FLIGHT = 32
 /** More queues than these are not the trouble of queues. */
 const MOST_APART = 16
-/** What was apart goes the common way again when there was nothing to do for so long, in milliseconds. */
-const IDLE_MS = 60_000
-const LOOK_MS = 5000
 
 /**
  * Publishes over one channel, and apart from it to the queues that would hold it up.
@@ -42,20 +39,18 @@ export class AmqpPublisher {
   readonly #options: AmqpPublisherOptions
   readonly #prefix: string
   readonly #common: PublishingChannel
-  /** By destination, with the time since which there was nothing to do. */
-  readonly #apart = new Map<string, { readonly channel: PublishingChannel; idleSince: number }>()
-  readonly #look: NodeJS.Timeout
-  readonly #silenceMs: number
+  /** By destination. */
+  readonly #apart = new Map<string, PublishingChannel>()
   #ids = 0
   #closed = false
 
   constructor(options: AmqpPublisherOptions) {
     this.#options = options
     this.#prefix = `b24-${Math.floor(options.random() * 2 ** 48).toString(36)}-`
-    this.#silenceMs = Math.round(options.confirmTimeoutMs * SILENT_PART)
-    this.#common = this.#channel({ onSilence: (oldest) => this.#setApart(oldest) })
-    this.#look = setInterval(() => this.#bringBack(), LOOK_MS)
-    this.#look.unref()
+    this.#common = this.#channel({
+      onSilence: (sent) => this.#cutOff(sent),
+      onLate: (publication) => this.#setApart(publication),
+    })
   }
 
   get unconfirmed(): number {
@@ -65,8 +60,6 @@ export class AmqpPublisher {
   publish(address: Address, message: Message, { signal }: PublishOptions = {}): Promise<void> {
     return new Promise((resolve, reject) => {
       if (this.#closed) return reject(brokerClosed())
-      const apart = this.#apart.size === 0 ? undefined : this.#apart.get(destinationOf(address))
-      const channel = apart?.channel ?? this.#common
       // A returned message is recognised by its id, so each gets one.
       const messageId = message.messageId ?? this.#prefix + (++this.#ids).toString(36)
       const properties: Options.Publish = encodeProperties(message, messageId)
@@ -75,14 +68,14 @@ export class AmqpPublisher {
         routingKey: address.routingKey,
         body: message.body,
         properties,
-        deadline: this.#options.now() + channel.confirmTimeoutMs,
+        deadline: this.#options.now() + this.#options.confirmTimeoutMs,
         signal,
         sentAt: 0,
         returned: undefined,
         resolve,
         reject,
       }
-      channel.add(publication)
+      this.#channelFor(address).add(publication)
     })
   }
 
@@ -94,41 +87,52 @@ export class AmqpPublisher {
   /** Waits, at most `patienceMs`, until everything accepted has ended; what is left then is rejected. */
   async close(patienceMs: number): Promise<void> {
     this.#closed = true
-    clearInterval(this.#look)
     await Promise.all(this.#channels().map((channel) => channel.close(patienceMs)))
   }
 
   #channels(): PublishingChannel[] {
-    return [this.#common, ...[...this.#apart.values()].map(({ channel }) => channel)]
+    return [this.#common, ...this.#apart.values()]
   }
 
   #channel(own: Partial<PublishingChannelOptions>): PublishingChannel {
-    return new PublishingChannel({ ...this.#options, silenceMs: this.#silenceMs, ...own })
+    return new PublishingChannel({
+      ...this.#options,
+      silenceMs: this.#options.confirmTimeoutMs * SILENT_PART,
+      ...own,
+    })
   }
 
-  #setApart(oldest: Publication): void {
-    const { link, logger, now } = this.#options
-    const { model } = link
-    if (this.#closed || model === undefined || this.#apart.size >= MOST_APART) return
-    const destination = destinationOf(oldest)
-    logger('publisher.set_apart', { destination })
-    const channel = this.#channel({ maxInFlight: APART_IN_FLIGHT, confirmTimeoutMs: this.#silenceMs })
-    this.#apart.set(destination, { channel, idleSince: now() })
-    const isFor = (publication: Publication): boolean => destinationOf(publication) === destination
-    for (const publication of this.#common.takeWaiting(isFor)) channel.add(publication)
+  /** What was apart, and is well again, goes the common way as soon as nothing is before it that it could overtake. */
+  #channelFor(address: Address): PublishingChannel {
+    if (this.#apart.size === 0) return this.#common
+    const destination = destinationOf(address)
+    const apart = this.#apart.get(destination)
+    if (apart === undefined || !apart.idle || !apart.healthy) return apart ?? this.#common
+    this.#apart.delete(destination)
+    void apart.close(0)
+    this.#options.logger('publisher.brought_back', { destination })
+    return this.#common
+  }
+
+  /** The first one that does not stand apart yet is the one that the channel waits for, as far as anybody can tell. */
+  #cutOff(sent: Iterable<Publication>): void {
+    const { model } = this.#options.link
+    if (this.#closed || model === undefined) return
+    for (const publication of sent) if (this.#setApart(publication)) break
     // Asked to close, the channel would have to look at what is before it first.
     cut(model)
   }
 
-  #bringBack(): void {
-    const { now, logger } = this.#options
-    for (const [destination, apart] of this.#apart) {
-      if (!apart.channel.idle) apart.idleSince = now()
-      if (now() - apart.idleSince < IDLE_MS) continue
-      this.#apart.delete(destination)
-      void apart.channel.close(0)
-      logger('publisher.brought_back', { destination })
-    }
+  /** True when that is news. */
+  #setApart(publication: Publication): boolean {
+    const destination = destinationOf(publication)
+    if (this.#closed || this.#apart.has(destination) || this.#apart.size >= MOST_APART) return false
+    this.#options.logger('publisher.set_apart', { destination })
+    const channel = this.#channel({ maxInFlight: Math.min(this.#options.maxInFlight, APART_IN_FLIGHT) })
+    this.#apart.set(destination, channel)
+    const isFor = (one: Publication): boolean => destinationOf(one) === destination
+    for (const waiting of this.#common.takeWaiting(isFor)) channel.add(waiting)
+    return true
   }
 }
 

@@ -12,8 +12,13 @@ export interface PublishingChannelOptions {
   /** Sent and not yet confirmed, at most; further publications wait. */
   readonly maxInFlight: number
   readonly maxInFlightBytes: number
-  /** Hears of the oldest publication when the broker has said nothing at all for `silenceMs`, again and again. */
-  readonly onSilence?: (oldest: Publication) => void
+  /**
+   * Hears of all publications that the broker has before it, oldest first, when it has said nothing for `silenceMs` while
+   * somebody waits; again and again.
+   */
+  readonly onSilence?: (sent: Iterable<Publication>) => void
+  /** Hears of each that was not confirmed in time. */
+  readonly onLate?: (publication: Publication) => void
   readonly silenceMs: number
   readonly logger: BrokerLogger
   readonly now: () => number
@@ -33,6 +38,9 @@ export interface Publication {
   resolve(): void
   reject(error: Error): void
 }
+
+/** After trouble all must have been confirmed in time for so long, in milliseconds. */
+const HEALED_MS = 60_000
 
 interface Confirm {
   readonly deliveryTag: number
@@ -70,7 +78,12 @@ export class PublishingChannel {
   /** Sent, by delivery tag, lowest first. */
   #pending = new Map<number, Publication>()
   /** Sent, and given up by whoever waited: the broker has them before it still. */
-  #givenUp = new Set<number>()
+  #givenUp = new Map<number, Publication>()
+  /** When something was not confirmed in time, or the channel was made. */
+  #troubleAt: number
+  /** When something was confirmed last. */
+  #confirmedAt = 0
+  #silentLooks = 0
   /** To be sent, in order. */
   #waiting = new Set<Publication>()
   #idle: (() => void) | undefined
@@ -78,17 +91,13 @@ export class PublishingChannel {
   constructor(options: PublishingChannelOptions) {
     this.#options = options
     this.#heardAt = options.now()
+    this.#troubleAt = this.#heardAt
     this.#leaveLink = options.link.onUp((model) => void this.#open(model))
     this.#sweep = setInterval(
       () => this.#expire(),
       Math.max(20, Math.min(1000, options.confirmTimeoutMs / 4)),
     )
     this.#sweep.unref()
-  }
-
-  /** How long a confirm may take here, in milliseconds. */
-  get confirmTimeoutMs(): number {
-    return this.#options.confirmTimeoutMs
   }
 
   get unconfirmed(): number {
@@ -98,6 +107,12 @@ export class PublishingChannel {
   /** Nothing is on its way, and the broker has said so of everything before. */
   get idle(): boolean {
     return this.#pending.size + this.#waiting.size + this.#givenUp.size === 0
+  }
+
+  /** The broker has confirmed all in time for a minute. */
+  get healthy(): boolean {
+    const { now } = this.#options
+    return this.#confirmedAt > this.#troubleAt && now() - this.#troubleAt > HEALED_MS
   }
 
   add(publication: Publication): void {
@@ -136,8 +151,8 @@ export class PublishingChannel {
     this.#ended = true
     clearInterval(this.#sweep)
     this.#leaveLink()
-    this.#dropPending('the program closed the connection')
     for (const publication of this.takeWaiting(() => true)) publication.reject(brokerClosed())
+    this.#dropPending('the program closed the connection')
     if (this.#channel !== undefined) void closeChannel(this.#channel)
   }
 
@@ -216,8 +231,9 @@ export class PublishingChannel {
 
   #confirmed(confirm: Confirm, refused: boolean): void {
     this.#heardAt = this.#options.now()
+    if (!refused) this.#confirmedAt = this.#heardAt
     if (confirm.multiple) {
-      for (const tag of this.#givenUp) if (tag <= confirm.deliveryTag) this.#givenUp.delete(tag)
+      for (const tag of this.#givenUp.keys()) if (tag <= confirm.deliveryTag) this.#givenUp.delete(tag)
       for (const tag of this.#pending.keys()) {
         if (tag > confirm.deliveryTag) break
         this.#end(tag, refused)
@@ -269,31 +285,40 @@ export class PublishingChannel {
   }
 
   #expire(): void {
-    const now = this.#options.now()
+    const { now: clock, confirmTimeoutMs, link, onLate } = this.#options
+    const now = clock()
+    // Those that came from another channel may have more time left than those behind them.
     for (const [tag, publication] of this.#pending) {
-      if (publication.deadline > now) break
+      if (publication.deadline > now) continue
       this.#take(tag)
-      this.#givenUp.add(tag)
-      publication.reject(timedOut(publication, this.#options.confirmTimeoutMs))
+      this.#givenUp.set(tag, publication)
+      this.#troubleAt = now
+      if (this.#suspects > 0) this.#suspects--
+      publication.reject(timedOut(publication, confirmTimeoutMs))
+      if (!link.blocked) onLate?.(publication)
     }
     for (const publication of this.#waiting) {
-      if (publication.deadline > now) break
+      if (publication.deadline > now) continue
       this.#waiting.delete(publication)
-      publication.reject(timedOut(publication, this.#options.confirmTimeoutMs))
+      publication.reject(timedOut(publication, confirmTimeoutMs))
     }
     this.#settleDown()
     this.#listen(now)
   }
 
-  /** A broker that is blocked only takes its time; one without questions has nothing to answer. */
+  /**
+   * A broker that is blocked only takes its time; one without questions has nothing to answer. Heard of at the second look
+   * only: after a standstill of our own the answers are there, and have not been read yet.
+   */
   #listen(now: number): void {
     const { link, silenceMs, onSilence } = this.#options
-    const [oldest] = this.#pending.values()
-    if (oldest === undefined || link.blocked || this.#channel === undefined) {
-      if (this.#givenUp.size === 0) this.#heardAt = now
-      return
-    }
-    if (now - Math.max(this.#heardAt, oldest.sentAt) > silenceMs) onSilence?.(oldest)
+    const sent = [...this.#givenUp.values(), ...this.#pending.values()]
+    const [waits] = this.#pending.size > 0 ? this.#pending.values() : sent
+    const nobodyWaits = waits === undefined || this.#pending.size + this.#waiting.size === 0
+    if (nobodyWaits || link.blocked || this.#channel === undefined) this.#heardAt = now
+    const isSilent = !nobodyWaits && now - Math.max(this.#heardAt, waits.sentAt) > silenceMs
+    this.#silentLooks = isSilent ? this.#silentLooks + 1 : 0
+    if (this.#silentLooks > 1) onSilence?.(sent)
   }
 
   #forgetSent(): void {
@@ -305,6 +330,7 @@ export class PublishingChannel {
   #dropPending(why: string): void {
     const lost = [...this.#pending.values()]
     this.#forgetSent()
+    this.#suspects = Math.max(0, this.#suspects - lost.length)
     for (const publication of lost) {
       const sentence = `Nobody can tell whether the message to ${placeOf(publication)} was stored: ${why}`
       publication.reject(new BrokerError('CONNECTION_LOST', sentence))
