@@ -45,7 +45,8 @@ describe.skipIf(skip)(`many bridges, many portals${note}`, () => {
     const flooded: number[] = []
     const stormy: number[] = []
     for (let round = 0; round < rounds; round++) {
-      calm.push(await p99(rig, others))
+      // The same commands to the same portals as later.
+      calm.push(await p99(rig, others, hanging))
       for (const portal of hanging) rig.sandbox.change({ latencyMs: 8000 }, portal)
       for (const portal of hanging) await rig.load.send(100, { portal })
       rig.injected('portal that hangs under a hundred commands', hanging.length)
