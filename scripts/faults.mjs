@@ -1,13 +1,12 @@
 // What `npm run test:faults` runs: the fault suite, and after it the account of every run as one table.
 // `--long` (or FAULTS_LONG=1) runs more of everything; FAULTS_SEED repeats the choices of an earlier run.
-import { spawnSync } from 'node:child_process'
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
+import { runVitest } from './run-vitest.mjs'
 
 const folder = mkdtempSync(join(tmpdir(), 'b24-faults-account-'))
 const account = join(folder, 'account.jsonl')
-const report = join(folder, 'report.json')
 const seed = process.env.FAULTS_SEED || String(Math.floor(Math.random() * 2 ** 31))
 const words = process.argv.slice(2)
 const long = words.includes('--long') || process.env.FAULTS_LONG === '1'
@@ -16,27 +15,19 @@ const env = { ...process.env, FAULTS_ACCOUNT: account, FAULTS_SEED: seed, FAULTS
 console.log(
   `Seed ${seed}${long ? ', the long profile' : ''}. FAULTS_SEED=${seed} makes the same choices again.`,
 )
-const vitest = ['node_modules/vitest/vitest.mjs', 'run', '--config', 'vitest.faults.config.ts']
-const reporters = ['--reporter=default', '--reporter=json', `--outputFile.json=${report}`]
 const rest = words.filter((word) => word !== '--long')
 const startedAt = Date.now()
-// Twice what they take on two cores.
-const limits = long ? {} : { timeout: 1_200_000, killSignal: 'SIGKILL' }
-const run = spawnSync(process.execPath, [...vitest, ...reporters, ...rest], {
-  stdio: 'inherit',
-  env,
-  ...limits,
-})
+const { code, passed, failed } = runVitest(
+  ['--config', 'vitest.faults.config.ts', '--reporter=default', ...rest],
+  // Twice what they take on two cores.
+  { env, timeoutMs: long ? 0 : 1_200_000 },
+)
 
 const lines = read(account).split('\n').filter(Boolean)
 console.log(`\n${table(lines.map((line) => JSON.parse(line)))}\n`)
-const { numPassedTests = 0, numFailedTests = 0 } = JSON.parse(read(report) || '{}')
 rmSync(folder, { recursive: true, force: true })
-const code = run.status ?? 1
-// A file that cannot even be loaded holds no failed test.
-const broken = code !== 0 && numFailedTests === 0 ? 1 : 0
 const seconds = Math.round((Date.now() - startedAt) / 1000)
-console.log(`${numPassedTests} passed, ${numFailedTests + broken} failed in ${seconds} s, seed ${seed}`)
+console.log(`${passed} passed, ${failed} failed in ${seconds} s, seed ${seed}`)
 process.exitCode = code
 
 function read(file) {

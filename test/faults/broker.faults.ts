@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises'
 import { connect } from 'amqplib'
 import { describe, expect, it } from 'vitest'
 import type { HeaderValue, Topology } from '../../src/brokers/broker.ts'
-import { eventually } from '../conformance/broker.ts'
+import { eventually, topologyOf } from '../conformance/broker.ts'
 import { note, skip } from './support/engines.ts'
 import type { Sent } from './support/load.ts'
 import { LONG, sized } from './support/profile.ts'
@@ -302,12 +302,7 @@ describe.skipIf(skip)(`bridges whose broker is in trouble${note}`, () => {
 })
 
 function quorum(name: string): Topology {
-  return {
-    mode: 'declare',
-    exchanges: [],
-    queues: [{ name, durable: true, type: 'quorum' }],
-    bindings: [],
-  }
+  return topologyOf({ queues: [{ name, durable: true, type: 'quorum' }] })
 }
 
 /** Makes a queue whose leader the broker forgets. */

@@ -89,13 +89,16 @@ export function withoutBrokerHeaders(headers: Message['headers']): Message['head
 
 const BROKER_HEADERS = /^x-(?:death|(?:first|last)-death-\w+|delivery-count|acquired-count)$/i
 
+/** Nothing is parked for less. */
+export const SHORTEST_WAIT_MS = 5000
+
 /** Longest first. A wait is cut into such pieces, so that it ends within the shortest one of its time. */
 const TIERS = [
   { name: '1h', ms: 3_600_000 },
   { name: '10m', ms: 600_000 },
   { name: '2m', ms: 120_000 },
   { name: '30s', ms: 30_000 },
-  { name: '5s', ms: 5000 },
+  { name: '5s', ms: SHORTEST_WAIT_MS },
 ] as const
 
 /**

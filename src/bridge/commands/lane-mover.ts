@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import type { Broker, Delivery } from '../../brokers/broker.ts'
 import { BrokerError } from '../../model/errors.ts'
-import { type Aside, identityOf, movedMessage } from './aside.ts'
+import { type Aside, identityOf, movedMessage, SHORTEST_WAIT_MS } from './aside.ts'
 import type { LaneQueue } from './lane-queue.ts'
 
 export interface LaneMoverOptions {
@@ -14,8 +14,6 @@ export interface LaneMoverOptions {
 }
 
 const MOVE_AGAIN_MS = 500
-/** A delay queue takes no command for less. */
-const SHORTEST_WAIT_MS = 5000
 
 /** Moves commands to lane queues, and knows which of them may stand in two places. */
 export class LaneMover {
@@ -52,7 +50,7 @@ export class LaneMover {
         const silentMs = ordered ? 0 : lane.silentMs(now())
         if (silentMs > 0) {
           const isInDoubt = this.#inDoubt.has(delivery)
-          const waitMs = Math.min(silentMs, dueAt - now())
+          const waitMs = Math.min(Math.max(silentMs, SHORTEST_WAIT_MS), dueAt - now())
           if (waitMs < SHORTEST_WAIT_MS && !isInDoubt) return false
           if (await park(delivery, Math.max(waitMs, SHORTEST_WAIT_MS), { moveId })) return true
         }

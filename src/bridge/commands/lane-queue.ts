@@ -14,8 +14,6 @@ export interface LaneQueueStore {
 /** A silent lane queue is tried again after so long, and one try takes about so long. */
 const SILENT_MS = 30_000
 const TRY_MS = 10_000
-/** Shorter waits are not worth the way. */
-const SHORTEST_MS = 5000
 
 /** How a lane queue is read: as fast as its portal takes it, one command at a time to see whether it does, or not. */
 export type Reading = 'full' | 'probe' | 'none'
@@ -76,7 +74,7 @@ export class LaneQueue {
   /** How long a command is to wait elsewhere, in milliseconds; 0 for one now and then, which tries for all. */
   silentMs(now: number): number {
     if (this.#nextTryAt === 0) return 0
-    if (now < this.#nextTryAt) return Math.max(SHORTEST_MS, this.#nextTryAt - now)
+    if (now < this.#nextTryAt) return this.#nextTryAt - now
     this.#nextTryAt = now + TRY_MS
     return 0
   }

@@ -1,15 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises'
-import type { Broker, Delivery } from '../../brokers/broker.ts'
+import type { Delivery } from '../../brokers/broker.ts'
 import { BrokerError } from '../../model/errors.ts'
 import type { Portal } from '../portals.ts'
 import type { Aside } from './aside.ts'
 import type { QueueConsumer } from './consume.ts'
 import { type Held, mayHold } from './held.ts'
-import { LaneMover } from './lane-mover.ts'
+import { LaneMover, type LaneMoverOptions } from './lane-mover.ts'
 import { isBlocked, LaneQueue, type LaneQueueStore, oldestOf, type Reading } from './lane-queue.ts'
 
-export interface LaneQueuesOptions {
-  readonly broker: Broker
+export interface LaneQueuesOptions extends LaneMoverOptions {
   readonly store: LaneQueueStore
   /** Lane queues are called this, a dot, and the domain of the portal. */
   readonly prefix: string
@@ -19,14 +18,9 @@ export interface LaneQueuesOptions {
   readonly shared: boolean
   /** The portals that are in use. */
   readonly portals: () => readonly Pick<Portal, 'domain' | 'lane'>[]
-  readonly park: Aside['park']
   readonly serve: (queue: string) => Promise<QueueConsumer>
   /** Hears how many lane queues there are, every second. */
   readonly onSize?: (count: number) => void
-  /** The time that all processes on the store agree on. */
-  readonly now: () => number
-  readonly newId: () => string
-  readonly log: (event: string, fields: Readonly<Record<string, unknown>>) => void
 }
 
 const TICK_MS = 1000

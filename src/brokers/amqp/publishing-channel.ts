@@ -312,13 +312,12 @@ export class PublishingChannel {
    */
   #listen(now: number): void {
     const { link, silenceMs, onSilence } = this.#options
-    const sent = [...this.#givenUp.values(), ...this.#pending.values()]
-    const [waits] = this.#pending.size > 0 ? this.#pending.values() : sent
+    const [waits] = (this.#pending.size > 0 ? this.#pending : this.#givenUp).values()
     const nobodyWaits = waits === undefined || this.#pending.size + this.#waiting.size === 0
     if (nobodyWaits || link.blocked || this.#channel === undefined) this.#heardAt = now
     const isSilent = !nobodyWaits && now - Math.max(this.#heardAt, waits.sentAt) > silenceMs
     this.#silentLooks = isSilent ? this.#silentLooks + 1 : 0
-    if (this.#silentLooks > 1) onSilence?.(sent)
+    if (this.#silentLooks > 1) onSilence?.([...this.#givenUp.values(), ...this.#pending.values()])
   }
 
   #forgetSent(): void {
